@@ -1,0 +1,1 @@
+"""The HTTP service: popups, impressions, and the admin API."""

@@ -1,0 +1,31 @@
+"""The admin API: campaigns and their audiences, on the primary, for holders of the admin key."""
+
+from aiohttp import web
+
+from api.admin import campaigns
+from api.admin.audience import AudienceUploads
+from api.admin.auth import Handler, admin_only
+
+_COLLECTION = "/v1/admin/campaigns"
+_ONE = _COLLECTION + "/{id}"
+_AUDIENCE = _ONE + "/audience"
+
+
+def admin_routes() -> list[web.RouteDef]:
+    """Every route under /v1/admin, each behind the admin key.
+
+    They need CONFIG and PRIMARY_POOL (api.keys) in the application, the pool's `init` being
+    `api.admin.store.init_connection`, and a middleware that renders ProblemError.
+    """
+    uploads = AudienceUploads()
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", _COLLECTION, campaigns.list_campaigns),
+        ("POST", _COLLECTION, campaigns.create_campaign),
+        ("GET", _ONE, campaigns.get_campaign),
+        ("PUT", _ONE, campaigns.put_campaign),
+        ("PATCH", _ONE, campaigns.patch_campaign),
+        ("DELETE", _ONE, campaigns.delete_campaign),
+        ("GET", _AUDIENCE, uploads.size),
+        ("PUT", _AUDIENCE, uploads.put),
+    ]
+    return [web.route(method, path, admin_only(handler)) for method, path, handler in table]

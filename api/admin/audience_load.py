@@ -1,0 +1,161 @@
+"""Loads an audience file into the database: all of it or nothing, memory flat whatever its size.
+
+First every user id goes into a temporary table, in short COPYs: a client on a slow line must not hold a
+transaction open, which would keep vacuum from the hot tables. Then one transaction applies the difference.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Literal, cast
+
+from api.admin.audience_lines import HEADER, AudienceLines, LineProblem
+from api.admin.database import Connection, cut_after
+from api.admin.store import load_sql
+
+Mode = Literal["replace", "add", "remove"]
+MODES: Final[tuple[Mode, ...]] = ("replace", "add", "remove")
+
+#: 1 MiB, some 60,000 user ids: COPY costs a commit each, and this much fits in memory many times over.
+COPY_BYTES: Final = 1024 * 1024
+
+_STAGE: Final = load_sql("audience_stage")
+_UNSTAGE: Final = load_sql("audience_unstage")
+_SETTINGS: Final = load_sql("audience_settings")
+_LOCK: Final = load_sql("audience_lock")
+_UNIQUE: Final = load_sql("audience_unique")
+_COUNT: Final = load_sql("audience_count")
+_ADD: Final = load_sql("audience_add")
+_REMOVE: Final = load_sql("audience_remove")
+_REMOVE_OTHERS: Final = load_sql("audience_remove_others")
+
+
+class AudienceInvalidError(ValueError):
+    """The file has bad lines, or says nothing; nothing was changed."""
+
+    def __init__(self, detail: str, problems: list[LineProblem], bad_lines: int) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = problems
+        self.bad_lines = bad_lines
+
+
+@dataclass(frozen=True)
+class AudienceResult:
+    campaign: str
+    mode: Mode
+    lines: int  # with a user id
+    members: int  # in the whole audience, now
+    added: int
+    removed: int
+    duplicates: int  # lines that repeat a user id of the file
+
+
+async def load_audience(
+    connection: Connection,
+    campaign: tuple[int, str],
+    mode: Mode,
+    chunks: AsyncIterable[bytes],
+    *,
+    copy_seconds: float,
+    apply_seconds: float,
+) -> AudienceResult:
+    """`campaign` is its id and key; `chunks` are the file, in pieces of any size.
+
+    Raises AudienceInvalidError, what `chunks` raises, and what asyncpg raises; a step that takes longer than
+    its seconds cuts the connection.
+    """
+    campaign_id, key = campaign
+    async with _stage(connection, copy_seconds):
+        lines = await _copy(connection, chunks, copy_seconds)
+        _check(lines, mode)
+        with cut_after(connection, apply_seconds):
+            unique, added, removed, members = await _apply(connection, campaign_id, mode)
+    return AudienceResult(key, mode, lines.lines, members, added, removed, lines.lines - unique)
+
+
+async def count_members(connection: Connection, campaign_id: int) -> int:
+    return await _number(connection, _COUNT, campaign_id)
+
+
+@asynccontextmanager
+async def _stage(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    try:
+        with cut_after(connection, seconds):
+            await connection.execute(_STAGE)
+        yield
+        with cut_after(connection, seconds):
+            await connection.execute(_UNSTAGE)
+    except BaseException:
+        connection.terminate()  # the table goes with its session, whatever state that is in
+        raise
+
+
+async def _copy(connection: Connection, chunks: AsyncIterable[bytes], seconds: float) -> AudienceLines:
+    lines, waiting = AudienceLines(), bytearray()
+    async for chunk in chunks:
+        waiting += lines.feed(chunk)
+        if lines.bad_lines:
+            waiting.clear()  # it will be refused: only the rest of the bad lines matter
+        if len(waiting) >= COPY_BYTES:
+            await _copy_ids(connection, waiting, seconds)
+            waiting = bytearray()
+        # Whatever else this process serves goes on between two pieces, also when all are here already.
+        await asyncio.sleep(0)
+    waiting += lines.close()
+    if waiting and not lines.bad_lines:
+        await _copy_ids(connection, waiting, seconds)
+    return lines
+
+
+async def _copy_ids(connection: Connection, ids: bytearray, seconds: float) -> None:
+    with cut_after(connection, seconds):
+        # asyncpg takes any buffer; its stubs do not say so.
+        await connection.copy_to_table(
+            "audience_upload", schema_name="pg_temp", source=cast("BinaryIO", memoryview(ids))
+        )
+
+
+def _check(lines: AudienceLines, mode: Mode) -> None:
+    if lines.bad_lines:
+        count = f"{lines.bad_lines} bad line{'s' if lines.bad_lines > 1 else ''}"
+        raise AudienceInvalidError(
+            f"{count}: correct them and send the whole file again; nothing was changed",
+            lines.problems,
+            lines.bad_lines,
+        )
+    # An empty file is more often a failed export than the wish to show the campaign to nobody.
+    if mode == "replace" and not lines.lines and not lines.has_header:
+        raise AudienceInvalidError(
+            f"the file is empty: to empty the audience, send a file with the header line {HEADER} alone",
+            [],
+            0,
+        )
+
+
+async def _apply(connection: Connection, campaign_id: int, mode: Mode) -> tuple[int, int, int, int]:
+    """Distinct users of the upload, members added and removed, members now."""
+    added = removed = 0
+    async with connection.transaction():
+        await connection.execute(_SETTINGS)
+        # A fresh temporary table has no statistics, and a plan for ten rows takes hours for a million.
+        await connection.execute("ANALYZE pg_temp.audience_upload")
+        unique = await _number(connection, _UNIQUE)
+        await connection.execute(_LOCK, campaign_id)
+        if mode == "remove":
+            removed = _affected(await connection.execute(_REMOVE, campaign_id))
+        if mode == "replace":
+            removed = _affected(await connection.execute(_REMOVE_OTHERS, campaign_id))
+        if mode != "remove":
+            added = _affected(await connection.execute(_ADD, campaign_id))
+        return unique, added, removed, await count_members(connection, campaign_id)
+
+
+def _affected(status: str) -> int:
+    """The last word of "INSERT 0 17" or "DELETE 17"."""
+    return int(status.rpartition(" ")[2])
+
+
+async def _number(connection: Connection, statement: str, *arguments: Any) -> int:
+    return int(await connection.fetchval(statement, *arguments))

@@ -1,0 +1,133 @@
+"""What a client sends: bodies read within limits of bytes and seconds, and query parameters."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from api.errors import (
+    BAD_JSON,
+    BAD_PARAMETER,
+    BAD_REQUEST,
+    REQUEST_TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemError,
+)
+from api.keys import CONFIG
+
+#: A client that sends nothing for so long is gone, or holds what others wait for.
+STALL_SECONDS: Final = 30.0
+READ_MAX_BYTES: Final = 16 * 1024
+
+
+async def read_object(request: web.Request, *media_types: str) -> dict[str, Any]:
+    """The JSON object in the body. Raises ProblemError 400, 408, 413 or 415."""
+    require_media_type(request, *media_types)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            async for chunk in body_chunks(request, max_bytes=request.app[CONFIG].admin_body_max_bytes):
+                body += chunk
+    except TimeoutError:
+        raise _too_slow() from None
+    return _parse_object(body)
+
+
+async def body_chunks(request: web.Request, *, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body (decompressed) in pieces of at most 16 KiB. Raises ProblemError 400, 408 or 413."""
+    if (request.content_length or 0) > max_bytes:  # before the client sends it all for nothing
+        raise _too_large(max_bytes)
+    received = 0
+    while True:
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                chunk = await request.content.read(READ_MAX_BYTES)
+        except TimeoutError:
+            raise _too_slow() from None
+        except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+            # aiohttp closes the connection, since nobody knows where the next request would begin.
+            raise ProblemError(
+                BAD_REQUEST,
+                "the body broke off, or is not encoded as its headers say: send it whole",
+                headers={"Connection": "close"},
+            ) from error
+        if not chunk:
+            return
+        received += len(chunk)
+        if received > max_bytes:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+def require_media_type(request: web.Request, *media_types: str) -> None:
+    if request.content_type not in media_types:
+        raise ProblemError(
+            UNSUPPORTED_MEDIA_TYPE, f"send the header 'Content-Type: {' or '.join(media_types)}'"
+        )
+
+
+def parameter(request: web.Request, name: str, default: str) -> str:
+    """A query parameter that may be given once."""
+    values = request.query.getall(name, [default])
+    if len(values) > 1:
+        raise ProblemError(BAD_PARAMETER, f"{name} is given {len(values)} times: give it once")
+    return values[0]
+
+
+def integer_parameter(request: web.Request, name: str, default: int, allowed: range) -> int:
+    text = parameter(request, name, str(default))
+    # int() alone would take "1_0", " 7 " and digits of any script, of any length.
+    if text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1])) and int(text) in allowed:
+        return int(text)
+    raise ProblemError(BAD_PARAMETER, f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}")
+
+
+def choice_parameter(request: web.Request, name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = parameter(request, name, default)
+    if value not in allowed and value != default:
+        raise ProblemError(BAD_PARAMETER, f"{name} must be one of {', '.join(allowed)}")
+    return value
+
+
+def _parse_object(body: bytearray) -> dict[str, Any]:
+    try:
+        document = json.loads(
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_once_each
+        )
+    except UnicodeDecodeError as error:
+        raise ProblemError(BAD_JSON, f"byte {error.start} is not UTF-8: send UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ProblemError(BAD_JSON, f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise ProblemError(BAD_JSON, "the JSON is nested too deeply: a campaign needs 20 levels") from None
+    except ValueError as error:  # from the two hooks, or a number of more than 4300 digits
+        raise ProblemError(BAD_JSON, str(error)) from None
+    if not isinstance(document, dict):
+        raise ProblemError(BAD_JSON, 'the body must be a JSON object: {"key": …}')
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python keeps the last of two equal names; whoever wrote the first one meant it too."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:100]!r} is in one object twice: keep one")
+    return document
+
+
+def _too_large(max_bytes: int) -> ProblemError:
+    return ProblemError(TOO_LARGE, f"send at most {max_bytes} bytes", max_bytes=max_bytes)
+
+
+def _too_slow() -> ProblemError:
+    return ProblemError(REQUEST_TIMEOUT, f"nothing came for {STALL_SECONDS:g} seconds, or too slowly")

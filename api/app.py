@@ -1,0 +1,150 @@
+"""The process's story on one screen: what it is made of, in the order in which it is built.
+
+`cleanup_ctx` undoes it in reverse: the flusher comes last, so that it is drained while the
+connections below it still live, and after the handlers have stopped adding to it.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from api.admin import admin_routes
+from api.auth import authenticator
+from api.background import background
+from api.config import ApiConfig
+from api.database import admin_pool, reader_connection, writer_connection
+from api.http.context import context_parser
+from api.http.delivery import DELIVERY, Delivery
+from api.http.events import post_impressions
+from api.http.health import get_health, get_ready
+from api.http.metrics import METRICS, get_metrics, metrics_board
+from api.http.middleware import problems
+from api.http.popups import get_popups
+from api.keys import CONFIG, PRIMARY_POOL
+from api.read.freshness import Freshness
+from api.read.reader import Reader
+from api.read.server import Server
+from api.read.snapshot import Snapshot
+from api.tokens import TokenSigner
+from buffer.flusher import Flusher
+from buffer.pending import PendingList
+from buffer.sink import CopySink
+
+
+def create_app(config: ApiConfig) -> web.Application:
+    """The service of one api process: mobile endpoints and admin API. Raises ValueError on bad settings."""
+    app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
+    app[CONFIG] = config
+    app[DELIVERY] = delivery = _delivery(config)
+    app.add_routes(
+        [
+            web.get("/v1/popups", get_popups, allow_head=False),
+            web.post("/v1/impressions", post_impressions),
+            web.get("/healthz", get_health),
+            web.get("/readyz", get_ready),
+            web.get("/metrics", get_metrics),
+            *admin_routes(),
+        ]
+    )
+    app[METRICS] = metrics_board(delivery)
+    app.cleanup_ctx.append(primary_pool)
+    app.cleanup_ctx.append(reading)
+    app.cleanup_ctx.append(flushing)
+    return app
+
+
+def create_backoffice(config: ApiConfig) -> web.Application:
+    """The admin API alone, for a process of its own: a large upload there can't hold up popups."""
+    app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
+    app[CONFIG] = config
+    app.add_routes([web.get("/healthz", get_health), *admin_routes()])
+    app.cleanup_ctx.append(primary_pool)
+    return app
+
+
+async def primary_pool(app: web.Application) -> AsyncIterator[None]:
+    config = app[CONFIG]
+    app[PRIMARY_POOL] = pool = await admin_pool(
+        config.primary_dsn,
+        max_connections=config.admin_pool_max_connections,
+        timeout_seconds=config.database_timeout_seconds,
+    )
+    yield
+    pool.terminate()
+
+
+async def reading(app: web.Application) -> AsyncIterator[None]:
+    delivery = app[DELIVERY]
+    async with AsyncExitStack() as stack:
+        for server in delivery.reader.servers:
+            await stack.enter_async_context(background(f"connection to {server.name}", server.run()))
+        await stack.enter_async_context(background("freshness", delivery.freshness.run()))
+        await stack.enter_async_context(background("reader", delivery.reader.run()))
+        await stack.enter_async_context(background("metrics", app[METRICS].run()))
+        yield
+
+
+async def flushing(app: web.Application) -> AsyncIterator[None]:
+    config, flusher = app[CONFIG], app[DELIVERY].flusher
+    async with background("flusher", flusher.run()):
+        yield
+        await flusher.stop(flush_seconds=config.stop_flush_seconds, merge_seconds=config.stop_merge_seconds)
+
+
+def _delivery(config: ApiConfig) -> Delivery:
+    instance = secrets.randbits(62) + 1
+    pending = PendingList(
+        instance, max_rows=config.pending_max_rows, remembered_rows=config.remembered_max_rows
+    )
+    timeout = config.database_timeout_seconds
+    sink = CopySink(
+        writer_connection(config.primary_dsn, name=f"flusher {config.worker}", timeout_seconds=timeout),
+        instance=instance,
+        timeout_seconds=timeout,
+    )
+
+    def follow(snapshot: Snapshot) -> None:
+        sink.active_buffer = snapshot.active_buffer
+
+    primary = _server("primary", config.primary_dsn, instance, config)
+    replica = _server("replica", config.replica_dsn, instance, config) if config.replica_dsn else None
+    freshness = Freshness(replica, primary, max_staleness_seconds=config.max_staleness_seconds)
+    return Delivery(
+        config=config,
+        users=authenticator(
+            config.user_jwt_secret, config.user_jwt_public_key_file, max_tokens=config.verified_max_tokens
+        ),
+        signer=TokenSigner(config.token_secrets),
+        context_of=context_parser(),
+        pending=pending,
+        flusher=Flusher(
+            pending,
+            sink,
+            max_rows=config.flush_max_rows,
+            ack_timeout_seconds=config.ack_timeout_seconds,
+            probe_seconds=config.idle_probe_seconds,
+        ),
+        reader=Reader(
+            [primary] if replica is None else [replica, primary],
+            pending,
+            freshness,
+            on_snapshot=follow,
+            max_queue=config.read_queue_max_requests,
+            max_users=config.read_batch_max_users,
+        ),
+        freshness=freshness,
+    )
+
+
+def _server(name: str, dsn: str, instance: int, config: ApiConfig) -> Server:
+    return Server(
+        name,
+        reader_connection(
+            dsn, name=f"{name} {config.worker}", timeout_seconds=config.database_timeout_seconds
+        ),
+        instance=instance,
+        timeout_seconds=config.read_timeout_seconds,
+        connect_seconds=config.database_timeout_seconds,
+    )

@@ -1,0 +1,44 @@
+"""What an api process is told at its start. `tayang.settings` fills it from the environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiConfig:
+    """Every wait and every bound carries its unit; the settings page explains each."""
+
+    primary_dsn: str
+    replica_dsn: str  # empty: read from the primary
+    admin_key: str
+    token_secrets: tuple[str, ...]  # the first signs, all verify
+    user_jwt_secret: str = ""
+    user_jwt_public_key_file: Path | None = None
+    worker: int = 0
+    runtime_dir: Path | None = None  # where the workers of one service leave their metrics for each other
+
+    show_within_seconds: int = 600
+    accept_within_seconds: int = 86_400
+    next_fetch_seconds: int = 60
+
+    pending_max_rows: int = 250_000
+    remembered_max_rows: int = 100_000
+    flush_max_rows: int = 10_000
+    ack_timeout_seconds: float = 5.0
+    idle_probe_seconds: float = 0.5
+
+    read_queue_max_requests: int = 10_000
+    read_batch_max_users: int = 512
+    read_timeout_seconds: float = 1.0
+    database_timeout_seconds: float = 5.0
+    max_staleness_seconds: float = 5.0
+    verified_max_tokens: int = 100_000
+
+    body_max_bytes: int = 256 * 1024
+    admin_body_max_bytes: int = 1024 * 1024
+    audience_max_bytes: int = 512 * 1024 * 1024
+    audience_max_seconds: float = 900.0
+    admin_pool_max_connections: int = 4
+
+    stop_flush_seconds: float = 10.0
+    stop_merge_seconds: float = 3.0

@@ -1,0 +1,90 @@
+"""Errors as RFC 9457 problem documents. The one place that knows what a client may see.
+
+Each error has a stable `code`, a status, and a title; `detail` says what to do about it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A stable error code: clients branch on `code`, people read `title`."""
+
+    code: str
+    status: int
+    title: str
+
+
+BAD_REQUEST: Final = Code("bad_request", 400, "The request can't be read")
+BAD_JSON: Final = Code("bad_json", 400, "The body is not valid JSON")
+BAD_PARAMETER: Final = Code("bad_parameter", 400, "A query parameter is wrong")
+UNAUTHORIZED: Final = Code("unauthorized", 401, "A valid bearer token is needed")
+TOKEN_MALFORMED: Final = Code("token_malformed", 400, "The popup token can't be read")
+TOKEN_FORGED: Final = Code("token_forged", 403, "The popup token was not issued by this service")
+TOKEN_FOREIGN: Final = Code("token_foreign", 403, "The popup token belongs to another user")
+TOKEN_EXPIRED: Final = Code("token_expired", 410, "The popup token is too old to be accepted")
+NOT_FOUND: Final = Code("not_found", 404, "There is nothing here")
+METHOD_NOT_ALLOWED: Final = Code("method_not_allowed", 405, "This method is not allowed here")
+REQUEST_TIMEOUT: Final = Code("request_timeout", 408, "The body came too slowly")
+KEY_TAKEN: Final = Code("key_taken", 409, "The campaign key is in use")
+VERSION_CONFLICT: Final = Code("version_conflict", 412, "The campaign was changed meanwhile")
+TOO_LARGE: Final = Code("too_large", 413, "The body is too large")
+UNSUPPORTED_MEDIA_TYPE: Final = Code("unsupported_media_type", 415, "The body has the wrong media type")
+INVALID: Final = Code("invalid", 422, "Some fields are not valid")
+AUDIENCE_INVALID: Final = Code("audience_invalid", 422, "Some lines of the audience file are not valid")
+PRECONDITION_REQUIRED: Final = Code("precondition_required", 428, "Say which version you change")
+INTERNAL: Final = Code("internal", 500, "Something went wrong on our side")
+BUFFER_FULL: Final = Code("buffer_full", 503, "Too many impressions wait to be merged")
+ACK_TIMEOUT: Final = Code("ack_timeout", 503, "The impression is not stored yet")
+READ_BUSY: Final = Code("read_busy", 503, "Too many requests wait for the database")
+UPLOADS_BUSY: Final = Code("uploads_busy", 503, "Too many audience uploads are under way")
+UNAVAILABLE: Final = Code("unavailable", 503, "The database can't be reached")
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem document."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(f"{code.code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+    def response(self) -> web.Response:
+        document = {
+            "type": "about:blank",
+            "title": self.code.title,
+            "status": self.code.status,
+            "code": self.code.code,
+            "detail": self.detail,
+            **self.members,
+        }
+        headers = dict(self.headers or {})
+        if self.code.status == UNAUTHORIZED.status:
+            headers.setdefault("WWW-Authenticate", "Bearer")
+        return web.Response(
+            body=json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace"),
+            status=self.code.status,
+            headers=headers,
+            content_type=PROBLEM_JSON,
+        )
+
+
+def busy(code: Code, detail: str, *, retry_after_seconds: int = 1) -> ProblemError:
+    """A refusal that passes: 503 with Retry-After."""
+    return ProblemError(code, detail, headers={"Retry-After": str(retry_after_seconds)})

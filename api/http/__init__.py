@@ -1,0 +1,1 @@
+"""The endpoints of the mobile app, and those of the operators."""

@@ -1,0 +1,33 @@
+"""What the mobile endpoints share: who asks, what is live, what was shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from api.auth import UserAuthenticator
+from api.campaigns.catalog import Context
+from api.config import ApiConfig
+from api.read.freshness import Freshness
+from api.read.reader import Reader
+from api.tokens import TokenSigner
+from buffer.flusher import Flusher
+from buffer.pending import PendingList
+
+
+@dataclass
+class Delivery:
+    config: ApiConfig
+    users: UserAuthenticator
+    signer: TokenSigner
+    context_of: Callable[[str], Context]
+    pending: PendingList
+    flusher: Flusher
+    reader: Reader
+    freshness: Freshness
+    accepted: int = 0  # events answered with 202
+    refused: int = 0  # events whose token was refused
+
+
+DELIVERY: Final = web.AppKey("delivery", Delivery)

@@ -1,0 +1,142 @@
+"""`POST /v1/impressions`: token → pending list → COPY → 202, with no database look-up.
+
+202 means committed in the buffer table, and remembered here until it is merged.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic_core import from_json
+
+from api import errors
+from api.campaigns.windows import to_us
+from api.errors import Code, ProblemError, busy
+from api.http.delivery import DELIVERY, Delivery
+from api.tokens import PopupToken, TokenForgedError, TokenMalformedError
+from buffer.contract import KIND_IMPRESSION
+from buffer.flusher import AckTimeoutError
+
+EVENTS_MAX: Final = 100
+_HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+_ONE_ACCEPTED: Final = b'{"accepted":1,"rejected":[]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected(Exception):  # noqa: N818  (it is one, not an error of the request)
+    """One event that can't be accepted; the others of its request can."""
+
+    code: Code
+    detail: str
+
+
+async def post_impressions(request: web.Request) -> web.Response:
+    delivery = request.app[DELIVERY]
+    now_ns = time.time_ns()
+    user_id = delivery.users.user_id(request.headers.get("Authorization"), now_ns / 1e9)
+    events = events_in(await request.read(), "impressions")
+    rejected: list[dict[str, Any]] = []
+    accepted: list[tuple[PopupToken, int]] = []
+    for index, event in enumerate(events):
+        try:
+            accepted.append(_accept(delivery, event, user_id, now_ns // 1000))
+        except Rejected as error:
+            if len(events) == 1:
+                delivery.refused += 1
+                raise ProblemError(error.code, error.detail) from error
+            rejected.append({"index": index, "code": error.code.code, "detail": error.detail})
+    await _store(delivery, accepted)
+    delivery.accepted += len(accepted)
+    delivery.refused += len(rejected)
+    if len(events) == 1:
+        return web.Response(body=_ONE_ACCEPTED, status=202, headers=_HEADERS)
+    body = json.dumps({"accepted": len(accepted), "rejected": rejected}).encode()
+    return web.Response(body=body, status=202, headers=_HEADERS)
+
+
+def events_in(body: bytes, plural: str) -> Sequence[Any]:
+    """The events of a body: the document is one, or has a list of them under `plural`.
+
+    Raises ProblemError.
+    """
+    try:
+        document = from_json(body)
+    except ValueError as error:
+        raise ProblemError(errors.BAD_JSON, f"The body is not JSON: {error}"[:300]) from error
+    if not isinstance(document, dict):
+        raise ProblemError(errors.BAD_REQUEST, f'Send {{"token": "…"}} or {{"{plural}": […]}}.')
+    if plural not in document:
+        return (document,)
+    events = document[plural]
+    if not isinstance(events, list) or not events:
+        raise ProblemError(errors.BAD_REQUEST, f"{plural} must be a list with at least one event.")
+    if len(events) > EVENTS_MAX:
+        raise ProblemError(
+            errors.TOO_LARGE, f"{plural} holds {len(events)} events: send at most {EVENTS_MAX}."
+        )
+    return events
+
+
+def _accept(delivery: Delivery, event: Any, user_id: str, now_us: int) -> tuple[PopupToken, int]:
+    """The token of an event and when it occurred. Raises Rejected."""
+    if not isinstance(event, dict) or not isinstance(event.get("token"), str):
+        raise Rejected(
+            errors.TOKEN_MALFORMED, "token is missing or no text: send it as GET /v1/popups gave it"
+        )
+    try:
+        token = delivery.signer.verify(event["token"])
+    except TokenMalformedError as error:
+        raise Rejected(errors.TOKEN_MALFORMED, str(error)) from error
+    except TokenForgedError as error:
+        raise Rejected(errors.TOKEN_FORGED, str(error)) from error
+    if token.user_id != user_id:
+        raise Rejected(errors.TOKEN_FOREIGN, "the token was issued to another user than the JWT's")
+    served_us = token.served_ms * 1000
+    within = delivery.config.accept_within_seconds
+    if now_us > served_us + within * 1_000_000:
+        raise Rejected(errors.TOKEN_EXPIRED, f"the popup was served over {within} seconds ago")
+    occurred_at = event.get("occurred_at")
+    if occurred_at is None:
+        return token, max(served_us, now_us)
+    # A phone's clock can't move a cap: between serving and now.
+    return token, max(served_us, min(_instant_us(occurred_at), now_us))
+
+
+def _instant_us(text: Any) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as error:
+        raise Rejected(
+            errors.BAD_REQUEST, "occurred_at must be a time such as 2026-11-23T10:00:00Z"
+        ) from error
+    if moment.tzinfo is None:
+        raise Rejected(errors.BAD_REQUEST, "occurred_at needs an offset, such as Z or +07:00")
+    return to_us(moment)
+
+
+async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> None:
+    """Queue the events together and wait until they are committed. Raises ProblemError (503)."""
+    if not delivery.pending.room_for(len(events)):
+        raise busy(errors.BUFFER_FULL, "Nothing was stored. Send it again after the time in Retry-After.")
+    last = 0
+    for token, occurred_at_us in events:
+        seq = delivery.pending.append(
+            impression_id=token.impression_id,
+            kind=KIND_IMPRESSION,
+            user_id=token.user_id,
+            campaign_id=token.campaign_id,
+            variant=token.variant,
+            occurred_at_us=occurred_at_us,
+        )
+        last = max(last, seq)
+    if last > delivery.pending.acked_through:
+        delivery.flusher.wake()
+        try:
+            await delivery.flusher.acknowledged(last)
+        except AckTimeoutError as error:
+            detail = "It is kept and stored as soon as the database answers; sending it again is harmless."
+            raise busy(errors.ACK_TIMEOUT, detail) from error

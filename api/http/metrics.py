@@ -1,0 +1,161 @@
+"""`GET /metrics` in Prometheus's format, whichever worker answers: each reports all of its siblings.
+
+Workers share a port, so a scrape reaches one of them by chance. Each writes its figures to a file
+every second and the one that answers adds them up by the label `worker`.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from api.http.delivery import Delivery
+
+_WRITE_SECONDS: Final = 1.0
+#: Figures of a worker that has not written for so long are those of a dead one.
+_DEAD_SECONDS: Final = 10.0
+
+#: name → (kind, help, label names beside `worker`)
+_METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
+    "tayang_events_accepted": (CounterMetricFamily, "Events answered with 202", ()),
+    "tayang_events_refused": (CounterMetricFamily, "Events whose token was refused", ()),
+    "tayang_popups_served": (CounterMetricFamily, "Popups in answers", ("campaign",)),
+    "tayang_popups_not_shown": (
+        CounterMetricFamily,
+        "Times a matching campaign was left out",
+        ("campaign", "reason"),
+    ),
+    "tayang_pending_rows": (GaugeMetricFamily, "Events not yet seen merged", ()),
+    "tayang_pending_max_rows": (GaugeMetricFamily, "Where new events get 503", ()),
+    "tayang_flush_copies": (CounterMetricFamily, "COPY statements committed", ()),
+    "tayang_flush_rows": (CounterMetricFamily, "Rows committed in the buffer", ()),
+    "tayang_flush_rows_sent_again": (CounterMetricFamily, "Rows sent again after a lost connection", ()),
+    "tayang_flush_reconnects": (CounterMetricFamily, "Connections of the flusher", ()),
+    "tayang_flush_ack_timeouts": (CounterMetricFamily, "Requests that did not wait any longer", ()),
+    "tayang_flush_connected": (GaugeMetricFamily, "1 while the flusher is connected", ()),
+    "tayang_read_batches": (CounterMetricFamily, "Read batches, by the server that answered", ("server",)),
+    "tayang_read_users": (CounterMetricFamily, "Users read", ()),
+    "tayang_read_unusable_snapshots": (CounterMetricFamily, "Snapshots behind what was forgotten", ()),
+    "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
+    "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
+    "tayang_merge_age_seconds": (GaugeMetricFamily, "Age of the newest merge that reads show", ()),
+    "tayang_replica_age_seconds": (GaugeMetricFamily, "Age at most of the replica's state", ()),
+}
+
+Sample = tuple[str, list[str], float]
+
+
+class MetricsBoard:
+    """This worker's figures, and those its siblings have written."""
+
+    def __init__(self, delivery: Delivery, directory: Path | None, worker: int) -> None:
+        self._delivery = delivery
+        self._directory = directory
+        self._worker = worker
+
+    async def run(self) -> None:
+        """Write the figures for the siblings, until cancelled."""
+        while True:
+            if self._directory is not None:
+                self._write(self._directory / f"worker-{self._worker}.json")
+            await asyncio.sleep(_WRITE_SECONDS)
+
+    def families(self) -> Iterator[Metric]:
+        by_name = {
+            name: kind(name, text, labels=("worker", *labels))  # type: ignore[call-arg]  # the base class takes none
+            for name, (kind, text, labels) in _METRICS.items()
+        }
+        for worker, samples in self._workers():
+            for name, labels, value in samples:
+                by_name[name].add_metric([worker, *labels], value)  # type: ignore[attr-defined]  # as above
+        yield from by_name.values()
+
+    def _workers(self) -> Iterator[tuple[str, Iterable[Sample]]]:
+        yield str(self._worker), samples(self._delivery)
+        for file in sorted(self._directory.glob("worker-*.json")) if self._directory else ():
+            with contextlib.suppress(OSError, ValueError):
+                written = json.loads(file.read_bytes())
+                if written["worker"] != self._worker and time.time() - written["at"] < _DEAD_SECONDS:
+                    yield str(written["worker"]), written["samples"]
+
+    def _write(self, file: Path) -> None:
+        document = {"worker": self._worker, "at": time.time(), "samples": list(samples(self._delivery))}
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps(document))
+        fresh.replace(file)
+
+
+METRICS: Final = web.AppKey("metrics", MetricsBoard)
+
+
+def metrics_board(delivery: Delivery) -> MetricsBoard:
+    return MetricsBoard(delivery, delivery.config.runtime_dir, delivery.config.worker)
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    registry = CollectorRegistry()
+    registry.register(_Once(request.app[METRICS]))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Once(Collector):
+    def __init__(self, board: MetricsBoard) -> None:
+        self._board = board
+
+    def collect(self) -> Iterable[Metric]:
+        return self._board.families()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+def samples(delivery: Delivery) -> Iterator[Sample]:
+    yield "tayang_events_accepted", [], delivery.accepted
+    yield "tayang_events_refused", [], delivery.refused
+    yield from _campaign_samples(delivery)
+    yield from _flush_samples(delivery)
+    yield from _read_samples(delivery)
+
+
+def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
+    for campaign in delivery.reader.catalog.campaigns.values():
+        tally = campaign.tally
+        yield "tayang_popups_served", [campaign.key], tally.served
+        yield "tayang_popups_not_shown", [campaign.key, "capped"], tally.capped
+        yield "tayang_popups_not_shown", [campaign.key, "cooling_down"], tally.cooling_down
+        yield "tayang_popups_not_shown", [campaign.key, "not_listed"], tally.not_listed
+
+
+def _flush_samples(delivery: Delivery) -> Iterator[Sample]:
+    pending, stats = delivery.pending, delivery.flusher.stats
+    yield "tayang_pending_rows", [], len(pending)
+    yield "tayang_pending_max_rows", [], pending.max_rows
+    yield "tayang_flush_copies", [], stats.copies
+    yield "tayang_flush_rows", [], stats.rows_copied
+    yield "tayang_flush_rows_sent_again", [], stats.rows_sent_again
+    yield "tayang_flush_reconnects", [], stats.reconnects
+    yield "tayang_flush_ack_timeouts", [], stats.ack_timeouts
+    yield "tayang_flush_connected", [], stats.connected
+
+
+def _read_samples(delivery: Delivery) -> Iterator[Sample]:
+    reader = delivery.reader
+    for server, batches in reader.stats.batches.items():
+        yield "tayang_read_batches", [server], batches
+    yield "tayang_read_users", [], reader.stats.users
+    yield "tayang_read_unusable_snapshots", [], reader.stats.unusable_snapshots
+    yield "tayang_catalog_version", [], reader.catalog.version
+    yield "tayang_catalog_loads", [], reader.stats.catalog_loads
+    if reader.latest is not None:
+        yield "tayang_merge_age_seconds", [], time.time() - reader.latest.merged_at.timestamp()
+    if (age := delivery.freshness.age_seconds) is not None:
+        yield "tayang_replica_age_seconds", [], age

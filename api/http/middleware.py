@@ -1,0 +1,48 @@
+"""Every error leaves as a problem document; what was not foreseen leaves as a 500 without detail."""
+
+import logging
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from api import errors
+from api.errors import Code, ProblemError
+
+log = logging.getLogger("tayang.http")
+
+_BY_STATUS = {
+    code.status: code
+    for code in (
+        errors.BAD_REQUEST,
+        errors.NOT_FOUND,
+        errors.METHOD_NOT_ALLOWED,
+        errors.TOO_LARGE,
+        errors.UNSUPPORTED_MEDIA_TYPE,
+    )
+}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ProblemError as error:
+        return error.response()
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004  (a redirect is no error)
+            raise
+        return _translated(error).response()
+    except ConnectionResetError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return ProblemError(errors.INTERNAL, "The failure is in the service's log.").response()
+
+
+def _translated(error: web.HTTPException) -> ProblemError:
+    """Aiohttp's own refusals: no such route, wrong method, body too large."""
+    code = _BY_STATUS.get(error.status, Code("http_error", error.status, error.reason))
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    return ProblemError(
+        code, error.reason if code.code == "http_error" else f"{code.title}.", headers=headers
+    )

@@ -1,0 +1,56 @@
+"""`GET /v1/popups`: what this user may see now, each popup with its signed token."""
+
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from aiohttp import web
+
+from api.campaigns.live import user_hash
+from api.campaigns.selection import select
+from api.http.delivery import DELIVERY, Delivery
+from api.read.reader import View
+
+_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+async def get_popups(request: web.Request) -> web.Response:
+    delivery = request.app[DELIVERY]
+    user_id = delivery.users.user_id(request.headers.get("Authorization"), time.time())
+    context = delivery.context_of(request.rel_url.raw_query_string)
+    view = await delivery.reader.view(user_id)
+
+    now_us = time.time_ns() // 1000
+    user = user_id.encode()
+    hashed = user_hash(user)
+    candidates = view.catalog.matching(context)
+    chosen = select(candidates, view.history, user_hash=hashed, now_us=now_us, limit=context.limit)
+
+    now_seconds = now_us // 1_000_000
+    show_by = now_seconds + delivery.config.show_within_seconds
+    close = b'","expires_at":"' + _iso_seconds(show_by) + b'"}'
+    popups = []
+    for campaign in chosen:
+        variant = campaign.variant_for(user)
+        token = delivery.signer.sign(user, campaign.id, variant.key, now_ms=now_us // 1000, show_by=show_by)
+        popups.append(variant.head + token + close)
+        campaign.tally.served += 1
+    return web.Response(body=_body(delivery, view, popups), headers=_HEADERS)
+
+
+def _body(delivery: Delivery, view: View, popups: list[bytes]) -> bytes:
+    return b'{"popups":[%b],"as_of":"%b","next_fetch_seconds":%d}' % (
+        b",".join(popups),
+        _iso_micros(view.snapshot.merged_at),
+        delivery.config.next_fetch_seconds,
+    )
+
+
+@lru_cache(maxsize=16)
+def _iso_seconds(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+
+
+@lru_cache(maxsize=16)
+def _iso_micros(moment: datetime) -> bytes:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()

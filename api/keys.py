@@ -1,0 +1,12 @@
+"""Typed keys of what the application holds, in the order in which it is built."""
+
+from typing import Final
+
+import asyncpg
+from aiohttp import web
+
+from api.config import ApiConfig
+
+CONFIG: Final = web.AppKey("config", ApiConfig)
+#: The primary, for the admin API only: the popup paths hold connections of their own.
+PRIMARY_POOL: Final = web.AppKey("primary_pool", asyncpg.Pool)

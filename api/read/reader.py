@@ -1,0 +1,154 @@
+"""The read batch: one query in flight, and whatever is asked meanwhile shares the next one.
+
+From the replica while it is usable, else from the primary. A snapshot is usable if it shows every
+event that this process has forgotten as merged: then counts + overlay are exact, whichever server
+answered (invariant I3), and an event is forgotten only when the servers in use show it merged (I6).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from api import errors
+from api.campaigns.catalog import Catalog
+from api.campaigns.history import History
+from api.errors import ProblemError, busy
+from api.read.freshness import Freshness
+from api.read.server import Server
+from api.read.snapshot import Snapshot
+from buffer.connection import ConnectionFailedError
+from buffer.contract import KIND_IMPRESSION
+from buffer.pending import PendingList
+
+log = logging.getLogger("tayang.read")
+
+#: An idle process asks this often: what is merged is forgotten, and a change of catalog is seen.
+_HEARTBEAT_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One user's state, complete: the snapshot's counts plus this process's events above its watermark."""
+
+    snapshot: Snapshot
+    catalog: Catalog
+    history: History
+
+
+@dataclass
+class ReaderStats:
+    batches: dict[str, int] = field(default_factory=dict)
+    users: int = 0
+    unusable_snapshots: int = 0
+    catalog_loads: int = 0
+
+
+class Reader:
+    """`servers` in order of preference. `run()` is one task."""
+
+    def __init__(
+        self,
+        servers: Iterable[Server],
+        pending: PendingList,
+        freshness: Freshness,
+        *,
+        on_snapshot: Callable[[Snapshot], None],
+        max_queue: int,
+        max_users: int,
+    ) -> None:
+        self.servers = tuple(servers)
+        self.catalog = Catalog()
+        self.latest: Snapshot | None = None
+        self.stats = ReaderStats({server.name: 0 for server in self.servers})
+        self._pending = pending
+        self._freshness = freshness
+        self._on_snapshot = on_snapshot
+        self._max_queue = max_queue
+        self._max_users = max_users
+        self._queue: deque[tuple[str, asyncio.Future[View]]] = deque()
+        self._wake = asyncio.Event()
+
+    async def view(self, user_id: str) -> View:
+        """The user's state now. Raises ProblemError (503) when no server can tell, or too many ask."""
+        if len(self._queue) >= self._max_queue:
+            raise busy(errors.READ_BUSY, "The read queue is full. Try again after the time in Retry-After.")
+        future: asyncio.Future[View] = asyncio.get_running_loop().create_future()
+        self._queue.append((user_id, future))
+        self._wake.set()
+        return await future
+
+    async def run(self) -> None:
+        """Answer batch after batch, until cancelled."""
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+            queue = self._queue
+            batch = [queue.popleft() for _ in range(min(len(queue), self._max_users))]
+            await self._answer(batch)
+
+    async def _answer(self, batch: list[tuple[str, asyncio.Future[View]]]) -> None:
+        try:
+            snapshot = await self._snapshot([user_id for user_id, _ in batch])
+        except Exception as error:  # whatever it is, the requests of this batch must end
+            if not isinstance(error, ProblemError):
+                log.exception("a read batch failed")
+                error = ProblemError(errors.INTERNAL, "The popups could not be read.")
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        catalog = self.catalog
+        for index, (user_id, future) in enumerate(batch):
+            if not future.done():
+                history = snapshot.history(index)
+                self._overlay(history, user_id, snapshot.watermark)
+                future.set_result(View(snapshot, catalog, history))
+        self.stats.users += len(batch)
+        self._forget()
+
+    def _overlay(self, history: History, user_id: str, watermark: int) -> None:
+        for entry in self._pending.of_user(user_id):
+            if entry.seq > watermark and entry.kind == KIND_IMPRESSION:
+                history.count(entry.campaign_id, entry.occurred_at_us)
+
+    async def _snapshot(self, users: list[str]) -> Snapshot:
+        for server in self.servers:
+            if not self.in_use(server):
+                continue
+            try:
+                snapshot = await server.snapshot(users)
+                if snapshot.watermark < self._pending.forgotten_through:
+                    self.stats.unusable_snapshots += 1
+                    continue
+                if snapshot.version != self.catalog.version:
+                    self.catalog = await server.catalog(self.catalog)
+                    self.stats.catalog_loads += 1
+            except ConnectionFailedError as error:
+                log.warning("%s: %s", server.name, error)
+                continue
+            self.stats.batches[server.name] += 1
+            self.latest = snapshot
+            self._on_snapshot(snapshot)
+            return snapshot
+        raise busy(errors.UNAVAILABLE, "Neither the replica nor the primary answers. Try again.")
+
+    def in_use(self, server: Server) -> bool:
+        return server.usable and not self._freshness.stale(server)
+
+    def _forget(self) -> None:
+        """What all servers in use show as merged is needed no more.
+
+        The primary counts only where it is the one in use: it is ahead of every replica.
+        """
+        for server in self.servers:
+            if self.in_use(server):
+                self._pending.forget_through(server.watermark)
+                return

@@ -1,0 +1,119 @@
+"""One database server to read from: its connection, whether it answers, how far it has come."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from api.campaigns.catalog import Catalog
+from api.read.snapshot import CATALOG, PRIMARY_POSITION, SNAPSHOT, Snapshot, campaigns_of, snapshot_of
+from buffer.connection import Connect, ConnectionFailedError, bounded, open_connection
+
+log = logging.getLogger("tayang.read")
+
+_RECONNECT_FIRST_SECONDS: Final = 0.1
+_RECONNECT_MAX_SECONDS: Final = 2.0
+#: A standby cancels a query that stands in the way of replay; asked again it answers.
+_RECOVERY_CONFLICT: Final = "40001"
+#: A server that replays nothing is a primary (a promoted replica, say): behind nobody.
+_EVERYTHING: Final = 2**63
+
+
+class Server:
+    """Holds one connection, reopened by `run()`. Calls on it take turns."""
+
+    def __init__(
+        self, name: str, connect: Connect, *, instance: int, timeout_seconds: float, connect_seconds: float
+    ) -> None:
+        self.name = name
+        self.connected = asyncio.Event()
+        #: The instance's watermark in the last answer: what this reader shows as merged.
+        self.watermark = 0
+        self.replayed = 0
+        self._connect = connect
+        self._instance = instance
+        self._timeout_seconds = timeout_seconds
+        self._connect_seconds = connect_seconds
+        self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
+        self._lost = asyncio.Event()
+
+    @property
+    def usable(self) -> bool:
+        return self.connected.is_set()
+
+    async def run(self) -> None:
+        """Keep the connection open, until cancelled."""
+        delay = _RECONNECT_FIRST_SECONDS
+        try:
+            while True:
+                if await self._open():
+                    delay = _RECONNECT_FIRST_SECONDS
+                    await self._lost.wait()
+                    log.warning("%s: the connection is gone", self.name)
+                self._close()
+                await asyncio.sleep(delay)
+                delay = min(_RECONNECT_MAX_SECONDS, delay * 2)
+        finally:
+            self._close()
+
+    async def snapshot(self, users: Sequence[str]) -> Snapshot:
+        """Raises ConnectionFailedError; the connection is then reopened in the background."""
+        try:
+            rows = await self._fetch(SNAPSHOT, self._instance, users)
+        except ConnectionFailedError as error:
+            if error.sqlstate != _RECOVERY_CONFLICT:
+                raise
+            rows = await self._fetch(SNAPSHOT, self._instance, users)
+        snapshot = snapshot_of(self.name, rows)
+        self.watermark = snapshot.watermark
+        self.replayed = _EVERYTHING if snapshot.replayed is None else snapshot.replayed
+        return snapshot
+
+    async def catalog(self, previous: Catalog) -> Catalog:
+        """The catalog as this server has it now. Raises ConnectionFailedError."""
+        row = (await self._fetch(CATALOG))[0]
+        return previous.replaced_by(row["version"], campaigns_of(row["campaigns"]))
+
+    async def primary_position(self) -> int:
+        """How far the log is flushed. Raises ConnectionFailedError, also when this is a standby."""
+        return int((await self._fetch(PRIMARY_POSITION))[0]["flushed"])
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self._turn:
+            connection = self._connection
+            if connection is None or connection.is_closed():
+                raise ConnectionFailedError(f"{self.name}: not connected")
+            try:
+                return await bounded(
+                    connection, connection.fetch(statement, *arguments), seconds=self._timeout_seconds
+                )
+            except ConnectionFailedError:
+                if connection.is_closed():
+                    self._connection_lost()
+                raise
+
+    async def _open(self) -> bool:
+        try:
+            connection = await open_connection(self._connect, seconds=self._connect_seconds)
+        except ConnectionFailedError as error:
+            log.warning("%s: cannot connect: %s", self.name, error)
+            return False
+        self._lost.clear()
+        connection.add_termination_listener(lambda _: self._connection_lost())
+        self._connection = connection
+        self.connected.set()
+        log.info("%s: connected", self.name)
+        return True
+
+    def _connection_lost(self) -> None:
+        self.connected.clear()
+        self._lost.set()
+
+    def _close(self) -> None:
+        self.connected.clear()
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

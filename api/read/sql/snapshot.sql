@@ -1,0 +1,34 @@
+-- Purpose: all that a batch of popup requests needs, in one snapshot: catalog version, tick, this
+--   instance's watermark, and one row a user with the counts and the lists.
+-- Parameters: $1 bigint, the instance; $2 text[], the users (empty: one row with the first columns).
+-- Locks: none beyond ACCESS SHARE.
+-- Plan: for each user one index scan of one partition, pruned at run time (LATERAL); the plan is
+--   generic, since planning anew costs more than running (docs/decisions/0004).
+-- counts: for each campaign int4 id, int8 total, then array_send(recent), so that Python decodes
+--   only what it looks at.
+SELECT
+    m.version,
+    m.tick,
+    m.merged_at,
+    m.active_buffer,
+    m.watermark,
+    m.replayed,
+    (
+        SELECT string_agg(int4send(c.campaign_id) || int8send(c.total) || array_send(c.recent), ''::bytea)
+        FROM user_campaign_counts AS c
+        WHERE c.user_id = u.user_id
+    ) AS counts,
+    ARRAY(SELECT a.campaign_id FROM audience_members AS a WHERE a.user_id = u.user_id) AS listed
+FROM (
+    SELECT
+        v.version,
+        t.tick,
+        t.merged_at,
+        t.active_buffer,
+        coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = $1), 0) AS watermark,
+        (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint AS replayed
+    FROM catalog_version AS v
+    CROSS JOIN merge_ticks AS t
+) AS m
+LEFT JOIN unnest($2::text[]) WITH ORDINALITY AS u (user_id, place) ON true
+ORDER BY u.place

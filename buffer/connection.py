@@ -1,0 +1,46 @@
+"""Waiting for PostgreSQL with a limit, without ever sending a cancel request.
+
+A cancelled COPY may have been committed, and asking a hung server to cancel hangs too. So a wait
+that is over cuts the connection: the operation then ends at once with a connection error.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+class ConnectionFailedError(Exception):
+    """The server can't be reached, hung, or refused. What was under way may have been committed."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+async def open_connection(connect: Connect, *, seconds: float) -> asyncpg.Connection:
+    """Raises ConnectionFailedError."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await connect()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _failure(error) from error
+
+
+async def bounded(connection: asyncpg.Connection, operation: Awaitable[T], *, seconds: float) -> T:
+    """Await an operation on `connection`; after `seconds` cut it. Raises ConnectionFailedError."""
+    deadline = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        return await operation
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise _failure(error) from error
+    finally:
+        deadline.cancel()
+
+
+def _failure(error: Exception) -> ConnectionFailedError:
+    return ConnectionFailedError(str(error) or type(error).__name__, getattr(error, "sqlstate", None))

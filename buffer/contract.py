@@ -1,0 +1,33 @@
+"""What the two sides of the database agree on: table and column names, kinds, limits.
+
+The api process writes these tables and `maintenance` empties them; they share nothing else.
+"""
+
+from typing import Final
+
+#: The tables that are filled in turn; `merge_ticks.active_buffer` is an index into this tuple.
+BUFFER_TABLES: Final = ("impression_buffer_0", "impression_buffer_1")
+
+#: Columns of a buffer table, in the order in which `buffer.record.pack_row` writes them.
+COLUMNS: Final = (
+    "instance",
+    "seq",
+    "impression_id",
+    "kind",
+    "user_id",
+    "campaign_id",
+    "variant",
+    "occurred_at",
+)
+
+KIND_IMPRESSION: Final = 1
+KIND_CLICK: Final = 2
+KIND_DISMISS: Final = 3
+KIND_CONVERT: Final = 4
+
+#: `varchar(128)` and `varchar(32)`: bounded, so that a buffer table needs no TOAST table.
+USER_ID_MAX_CHARACTERS: Final = 128
+VARIANT_MAX_CHARACTERS: Final = 32
+
+#: The newest times kept for each user and campaign, and so the largest limit of a windowed cap.
+RECENT_MAX_TIMES: Final = 64

@@ -1,0 +1,1 @@
+"""Owner of the schema: migrations, the merge, partitions and retention."""

@@ -1,0 +1,135 @@
+"""`tayang maintain`: merge every interval, keep partitions every hour, survive lost connections.
+
+The merge runs under a session advisory lock: a second process stands by and takes over when the
+lock is free. Partitions are kept on a connection of their own, since a detach may have to wait.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from buffer.contract import BUFFER_TABLES
+from maintenance.connection import check_version, connect
+from maintenance.duty import MERGE_LOCK, PARTITION_LOCK, statement
+from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
+from maintenance.partitions import keep_partitions
+from maintenance.settings import MaintenanceConfig
+
+log = logging.getLogger("tayang.maintain")
+
+PARTITION_SECONDS: Final = 3600.0
+FORCED_ROTATION_SECONDS: Final = 60.0
+_STANDBY_SECONDS: Final = 1.0
+_RECONNECT_MAX_SECONDS: Final = 5.0
+
+_FORGET_INSTANCES: Final = statement("forget_instances")
+_PERSISTENCE: Final = statement("buffer_persistence")
+
+_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+Duty = Callable[[asyncpg.Connection], Awaitable[None]]
+
+
+async def maintain(config: MaintenanceConfig, stop: asyncio.Event) -> None:
+    """Run both duties until `stop` is set. A merge under way is finished first."""
+    async with asyncio.TaskGroup() as duties:
+        duties.create_task(_with_lock(config, "merge", MERGE_LOCK, _merging(config, stop), stop))
+        duties.create_task(
+            _with_lock(config, "partitions", PARTITION_LOCK, _partitioning(config, stop), stop)
+        )
+
+
+async def _with_lock(
+    config: MaintenanceConfig, name: str, lock: int, duty: Duty, stop: asyncio.Event
+) -> None:
+    """Hold the duty's lock on a connection and do the duty there; again whenever that is lost."""
+    delay = 0.1
+    while not stop.is_set():
+        connection = None
+        try:
+            connection = await connect(config, name)
+            check_version(connection)
+            await _acquire(connection, name, lock, stop)
+            delay = 0.1
+            if not stop.is_set():
+                await duty(connection)
+        except _LOST as error:
+            log.warning("%s: %s; trying again in %.1f s", name, error or type(error).__name__, delay)
+            await _wait(stop, delay)
+            delay = min(_RECONNECT_MAX_SECONDS, delay * 2)
+        finally:
+            if connection is not None:
+                connection.terminate()
+
+
+async def _acquire(connection: asyncpg.Connection, name: str, lock: int, stop: asyncio.Event) -> None:
+    standing_by = False
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+        if not standing_by:
+            log.info("%s: another process does it; standing by", name)
+            standing_by = True
+        await _wait(stop, _STANDBY_SECONDS)
+        if stop.is_set():
+            return
+    log.info("%s: on duty", name)
+
+
+def _merging(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
+    async def merge_until_stopped(connection: asyncpg.Connection) -> None:
+        await set_persistence(connection, config.buffer_persistence)
+        rotated_at = time.monotonic()
+        while not stop.is_set():
+            started = time.monotonic()
+            result = await merge_once(connection, datetime.now(UTC))
+            if result.rows:
+                log.debug("merged %s", result)
+            if result.quarantined:
+                log.error("%d events fit no partition: see impression_quarantine", result.quarantined)
+            due = started - rotated_at >= FORCED_ROTATION_SECONDS
+            await (rotate(connection, min_bytes=1) if due else rotate(connection))
+            if due:
+                rotated_at = started
+            if result.rows < MERGE_MAX_ROWS:
+                await _wait(stop, config.merge_interval_seconds - (time.monotonic() - started))
+
+    return merge_until_stopped
+
+
+def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
+    async def keep_until_stopped(connection: asyncpg.Connection) -> None:
+        while not stop.is_set():
+            now = datetime.now(UTC)
+            result = await keep_partitions(
+                connection,
+                now.date(),
+                log_days=config.impression_retention_days,
+                daily_count_days=config.daily_count_retention_days,
+            )
+            if result.created or result.dropped:
+                log.info("partitions: %d created, %d dropped", result.created, result.dropped)
+            await connection.execute(_FORGET_INSTANCES, now - timedelta(days=1))
+            await _wait(stop, PARTITION_SECONDS)
+
+    return keep_until_stopped
+
+
+async def set_persistence(connection: asyncpg.Connection, wanted: str) -> None:
+    """Make the buffer tables logged or unlogged, as set. The caller holds MERGE_LOCK."""
+    for table in BUFFER_TABLES:
+        logged = await connection.fetchval(_PERSISTENCE, table) == "p"
+        if logged != (wanted == "logged"):
+            await connection.execute(f"ALTER TABLE {table} SET {wanted.upper()}")
+            log.info("%s is %s now", table, wanted)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> Any:
+    """Return after so many seconds, or as soon as `stop` is set."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await stop.wait()
+    except TimeoutError:
+        return

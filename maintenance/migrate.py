@@ -1,0 +1,90 @@
+"""`tayang migrate`: bring a database to the newest schema, by Alembic, under an advisory lock."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from maintenance.duty import MIGRATION_LOCK, MaintenanceError
+
+_SCRIPTS: Final = Path(__file__).parent / "migrations"
+_LOCK_TIMEOUT: Final = "10s"
+_CONNECT_SECONDS: Final = 10
+
+
+def migrate(dsn: str, *, revision: str = "head") -> str:
+    """Upgrade (or, for tests, downgrade) to a revision; returns it. Raises MaintenanceError.
+
+    One migration runs at a time; one that can't get a table's lock gives up instead of making
+    every query behind it wait.
+    """
+    engine = _engine(dsn)
+    config = _config()
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+            config.attributes["connection"] = connection
+            if revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+            connection.commit()
+            return current_revision(engine) or "base"
+    except OperationalError as error:
+        raise MaintenanceError(f"cannot migrate: {str(error.orig).strip()}") from error
+    finally:
+        engine.dispose()
+
+
+def current_revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision() -> str:
+    """The revision that this code expects."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+async def check_schema(dsn: str) -> None:
+    """Raises MaintenanceError if the database is not at the revision that this code expects."""
+
+    def read() -> str | None:
+        engine = _engine(dsn)
+        try:
+            return current_revision(engine)
+        except OperationalError as error:
+            raise MaintenanceError(f"cannot connect: {str(error.orig).strip()}") from error
+        finally:
+            engine.dispose()
+
+    found, wanted = await asyncio.to_thread(read), newest_revision()
+    if found != wanted:
+        raise MaintenanceError(
+            f"the schema is at {found or 'nothing'}, this version needs {wanted}: run 'tayang migrate'"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _engine(dsn: str) -> Engine:
+    url = make_url(dsn).set(drivername="postgresql+psycopg")
+    arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "tayang migrate"}
+    return create_engine(url, poolclass=NullPool, connect_args=arguments)

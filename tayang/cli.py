@@ -1,0 +1,193 @@
+"""The `tayang` command. Exit codes: 0 done; 1 failed while running; 2 the input or the settings are wrong."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import asyncpg
+import typer
+
+from maintenance.connection import check_version, connect
+from maintenance.duty import MERGE_LOCK, MaintenanceError
+from maintenance.merge import MergeResult, merge_all
+from maintenance.migrate import check_schema
+from maintenance.migrate import migrate as migrate_database
+from maintenance.partitions import keep_partitions
+from tayang.embedded import EmbeddedError
+from tayang.settings import Settings, SettingsError, load_settings
+from tayang.user_token import mint
+
+app = typer.Typer(
+    help="Campaign popups with exact caps, on PostgreSQL alone. Settings: TAYANG_… (docs/settings.md).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DATABASE_FAILED = 1
+_INPUT_WRONG = 2
+
+
+def main() -> None:
+    """Run the command; a foreseen failure is one line on stderr and an exit code."""
+    try:
+        app()
+    except (SettingsError, EmbeddedError, MaintenanceError) as error:
+        _fail(_INPUT_WRONG, str(error))
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(_DATABASE_FAILED, f"the database can't be used: {error or type(error).__name__}")
+
+
+@app.command()
+def up() -> None:
+    """Start everything for development: embedded PostgreSQL, api, backoffice, maintenance, examples."""
+    from tayang.up import PartDiedError  # noqa: PLC0415  (only this command needs it, and its imports are slow)
+    from tayang.up import up as start  # noqa: PLC0415
+
+    try:
+        start(load_settings())
+    except PartDiedError as error:
+        _fail(1, str(error))
+
+
+@app.command()
+def serve(
+    workers: Annotated[int | None, typer.Option(help="api processes; TAYANG_WORKERS")] = None,
+) -> None:
+    """Serve the API until SIGTERM: one process a core, restarted when one dies."""
+    from tayang.service import serve as serve_api  # noqa: PLC0415
+
+    asyncio.run(serve_api(load_settings(**({} if workers is None else {"workers": workers}))))
+
+
+@app.command(hidden=True)
+def worker(listen_fd: int = typer.Option(), number: int = 0, runtime_dir: Path | None = None) -> None:
+    """One api process, started by `serve` or `up`."""
+    from tayang.process import run_worker  # noqa: PLC0415
+
+    run_worker(load_settings(), socket.socket(fileno=listen_fd), number, runtime_dir)
+
+
+@app.command()
+def backoffice(listen_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
+    """Serve the admin API in a process of its own, so that a large upload can't hold up popups."""
+    from tayang.process import run_backoffice  # noqa: PLC0415
+    from tayang.service import backoffice_listener  # noqa: PLC0415
+
+    settings = load_settings()
+    listener = backoffice_listener(settings) if listen_fd is None else socket.socket(fileno=listen_fd)
+    run_backoffice(settings, listener)
+
+
+@app.command()
+def maintain() -> None:
+    """Merge every TAYANG_MERGE_INTERVAL_SECONDS and keep the partitions; a second process stands by."""
+    from tayang.process import run_maintenance  # noqa: PLC0415
+
+    settings = load_settings()
+    config = settings.maintenance()
+    asyncio.run(_checked(settings, lambda: config))
+    run_maintenance(settings)
+
+
+@app.command()
+def merge(
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+    wait: Annotated[float, typer.Option(help="seconds to wait for a merge that is under way")] = 10.0,
+) -> None:
+    """Merge what is buffered, once (for cron, or to see the figures)."""
+    result = asyncio.run(_merge(load_settings(), wait))
+    if as_json:
+        typer.echo(json.dumps(result.as_dict()))
+        return
+    typer.echo(
+        f"merged {result.rows} rows in {result.seconds:.3f} s: {result.events} new events, "
+        f"{result.duplicates} duplicates dropped, {result.quarantined} in quarantine; "
+        f"{result.users} users and {result.campaigns} campaigns touched; {result.rows_left} rows left"
+    )
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema and create the partitions of the coming days."""
+    settings = load_settings()
+    config = settings.maintenance()
+
+    async def run() -> str:
+        connection = await connect(config, "migrate")
+        try:
+            check_version(connection)
+            revision = await asyncio.to_thread(migrate_database, settings.primary_dsn)
+            await keep_partitions(
+                connection,
+                datetime.now(UTC).date(),
+                log_days=config.impression_retention_days,
+                daily_count_days=config.daily_count_retention_days,
+            )
+        finally:
+            connection.terminate()
+        return revision
+
+    typer.echo(f"the schema is at {asyncio.run(run())}")
+
+
+@app.command("import-audience")
+def import_audience(
+    file: Annotated[Path, typer.Argument(help="one user id a line")],
+    campaign: Annotated[str, typer.Option(help="the campaign's key")],
+    mode: Annotated[Literal["replace", "add", "remove"], typer.Option()] = "replace",
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Load a campaign's audience from a file, whole or not at all."""
+    from tayang.import_audience import import_audience as load  # noqa: PLC0415
+
+    settings = load_settings()
+    settings.require_primary()
+    raise typer.Exit(asyncio.run(load(settings.primary_dsn, file, campaign, mode, as_json=as_json)))
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="the user's id")],
+    hours: Annotated[int, typer.Option(min=1, max=24 * 365)] = 24,
+) -> None:
+    """Print a user's JWT, signed with TAYANG_USER_JWT_SECRET (for development and load tests)."""
+    secret = load_settings().user_jwt_secret
+    if not secret:
+        raise SettingsError("TAYANG_USER_JWT_SECRET is not set: a token can't be signed with a public key")
+    typer.echo(mint(secret, user, valid_seconds=hours * 3600))
+
+
+async def _checked(settings: Settings, config: Callable[[], Any]) -> None:
+    config()
+    from tayang.service import check_database  # noqa: PLC0415
+
+    await check_database(settings)
+
+
+async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
+    connection = await connect(settings.maintenance(), "merge")
+    try:
+        check_version(connection)
+        await check_schema(settings.primary_dsn)
+        await connection.execute(f"SET lock_timeout = '{int(wait_seconds * 1000)}ms'")
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", MERGE_LOCK)
+        except asyncpg.LockNotAvailableError as error:
+            raise MaintenanceError(
+                "'tayang maintain' is merging: its figures are in its log and in /metrics; "
+                "stop it, or raise --wait"
+            ) from error
+        return await merge_all(connection, datetime.now(UTC))
+    finally:
+        connection.terminate()
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    print(f"tayang: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)

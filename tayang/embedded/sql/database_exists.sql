@@ -1,0 +1,4 @@
+-- Purpose: is the application's database there?
+-- Parameters: none.
+-- Locks: none.
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = 'tayang');

@@ -1,0 +1,77 @@
+"""`tayang serve`, `tayang backoffice` and `tayang maintain`, as their operators start them."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import asyncpg
+
+from maintenance.connection import check_version, connect
+from maintenance.migrate import check_schema
+from tayang.process import set_up_logging
+from tayang.settings import Settings
+from tayang.supervisor import Part, Supervisor, bind
+
+log = logging.getLogger("tayang.service")
+
+
+async def serve(settings: Settings) -> None:
+    """`settings.workers` api processes on one port; one that dies is restarted. Until SIGTERM or SIGINT."""
+    set_up_logging(settings)
+    settings.api()
+    await check_database(settings)
+    supervisor = Supervisor(settings, restart=True)
+    stop = stop_event()
+    try:
+        await start_workers(supervisor, settings)
+        log.info("serving on http://%s:%d with %d workers", *address(supervisor), settings.workers)
+        await stop.wait()
+    finally:
+        await supervisor.stop()
+
+
+async def start_workers(
+    supervisor: Supervisor, settings: Settings, environment: dict[str, str] | None = None
+) -> None:
+    listeners = bind(settings.http_host, settings.http_port, settings.workers, setting="TAYANG_HTTP_PORT")
+    for number, listener in enumerate(listeners):
+        arguments = ["worker", "--number", str(number), "--runtime-dir", str(supervisor.runtime_dir)]
+        await supervisor.start(Part(f"api worker {number}", arguments, environment or {}, listener))
+
+
+def address(supervisor: Supervisor) -> tuple[str, int]:
+    """Host and port of the first part that listens."""
+    listener = next(part.listener for part in supervisor.parts if part.listener is not None)
+    host, port = listener.getsockname()[:2]
+    return host, port
+
+
+def backoffice_listener(settings: Settings) -> socket.socket:
+    return bind(settings.http_host, settings.backoffice_port, 1, setting="TAYANG_BACKOFFICE_PORT")[0]
+
+
+async def check_database(settings: Settings) -> None:
+    """Raises MaintenanceError for a server too old or a schema that doesn't fit.
+
+    A database that is away is no reason not to start: the service reports itself not ready.
+    """
+    try:
+        connection = await connect(settings.maintenance(), "check")
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        log.warning("the primary can't be reached yet: %s", error or type(error).__name__)
+        return
+    try:
+        check_version(connection)
+    finally:
+        connection.terminate()
+    await check_schema(settings.primary_dsn)
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

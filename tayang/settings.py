@@ -1,0 +1,142 @@
+"""All settings, from the environment (prefix `TAYANG_`). docs/settings.md lists them; a test compares."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import DotEnvSettingsSource
+
+from api.auth import authenticator
+from api.config import ApiConfig
+from api.tokens import TokenSigner
+from maintenance.settings import MaintenanceConfig
+
+#: `tayang up` writes it and removes it; the other commands find the running service by it.
+RUN_FILE = "up.env"
+
+
+class SettingsError(Exception):
+    """The settings can't be used: one line that names the variable and the remedy (exit code 2)."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TAYANG_", extra="ignore", validate_default=True)
+
+    primary_dsn: str = Field("", description="PostgreSQL primary; wins over the embedded one")
+    replica_dsn: str = Field("", description="where popups are read; empty: the primary")
+    http_host: str = Field("127.0.0.1", description="address of the API and the backoffice")
+    http_port: int = Field(8080, ge=0, le=65535, description="port of the API; 0: any free one")
+    backoffice_port: int = Field(8081, ge=0, le=65535, description="port of the backoffice; 0: any free one")
+    workers: int = Field(1, ge=1, le=64, description="api processes; one a core")
+    data_dir: Path = Field(Path(".tayang"), description="embedded servers and made-up secrets of `tayang up`")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    admin_key: str = Field("", repr=False, description="bearer key of the admin API, 16 characters or more")
+    token_secrets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), repr=False, description="secrets of popup tokens, comma-separated; the first signs, all verify"
+    )
+    user_jwt_secret: str = Field(
+        "", repr=False, description="HS256 secret of the users' JWTs, 32 bytes or more"
+    )
+    user_jwt_public_key_file: Path | None = Field(
+        None, description="PEM public key of the users' JWTs (RS256, ES256, EdDSA) instead of the secret"
+    )
+
+    show_within_seconds: int = Field(600, ge=1, le=86_400, description="a popup's `expires_at` after serving")
+    accept_within_seconds: int = Field(
+        86_400, ge=1, description="an impression is accepted this long after serving (phones go offline)"
+    )
+    next_fetch_seconds: int = Field(60, ge=1, le=86_400, description="when the app should ask again")
+
+    pending_max_rows: int = Field(
+        250_000, ge=100, description="unmerged events of a process; then 503 (about 0.6 KB each)"
+    )
+    ack_timeout_seconds: float = Field(5.0, gt=0, le=60, description="wait for the COPY's commit; then 503")
+    stop_flush_seconds: float = Field(10.0, gt=0, le=300, description="time to flush at a stop")
+    stop_merge_seconds: float = Field(3.0, ge=0, le=300, description="time to see the rest merged at a stop")
+
+    read_queue_max_requests: int = Field(10_000, ge=1, description="requests waiting to be read; then 503")
+    read_batch_max_users: int = Field(512, ge=1, le=10_000, description="users in one read batch")
+    read_timeout_seconds: float = Field(
+        1.0, gt=0, le=30, description="wait for one server's answer to a read"
+    )
+    database_timeout_seconds: float = Field(5.0, gt=0, le=60, description="wait for a connection or a COPY")
+    max_staleness_seconds: float = Field(
+        5.0, gt=0, le=3600, description="a replica further behind isn't read"
+    )
+
+    audience_max_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest audience upload")
+    audience_max_seconds: float = Field(900.0, gt=0, description="longest audience upload")
+
+    merge_interval_seconds: float = Field(0.25, ge=0.01, le=3600, description="pause between merges")
+    buffer_persistence: Literal["unlogged", "logged"] = Field(
+        "unlogged", description="`logged` also survives two failures within a merge interval"
+    )
+    impression_retention_days: int = Field(35, ge=2, le=3650, description="age at which days of the log go")
+    daily_count_retention_days: int = Field(800, ge=32, le=36_500, description="age at which daily counts go")
+
+    @field_validator("token_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, and below it what a running `tayang up` has left in the data directory."""
+        del dotenv_settings, file_secret_settings
+        data_dir = Path(env_settings().get("data_dir") or ".tayang")
+        run_file = DotEnvSettingsSource(settings_cls, env_file=data_dir / RUN_FILE, env_prefix="TAYANG_")
+        return init_settings, env_settings, run_file
+
+    def api(self, worker: int = 0, runtime_dir: Path | None = None) -> ApiConfig:
+        """For an api process. Raises SettingsError if something it can't do without is missing."""
+        self.require_primary()
+        if len(self.admin_key) < 16:  # noqa: PLR2004  (128 bits of hex is 32; below 16 it can be guessed)
+            raise SettingsError("TAYANG_ADMIN_KEY is missing or shorter than 16 characters: set a random one")
+        self._check_retention()
+        try:
+            TokenSigner(self.token_secrets)
+            authenticator(self.user_jwt_secret, self.user_jwt_public_key_file, max_tokens=1)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        fields = ApiConfig.__dataclass_fields__.keys() & type(self).model_fields.keys()
+        values = {name: getattr(self, name) for name in fields}
+        return ApiConfig(**values, worker=worker, runtime_dir=runtime_dir)
+
+    def maintenance(self) -> MaintenanceConfig:
+        """For the maintenance process. Raises SettingsError."""
+        self.require_primary()
+        self._check_retention()
+        fields = MaintenanceConfig.__dataclass_fields__.keys() & type(self).model_fields.keys()
+        return MaintenanceConfig(**{name: getattr(self, name) for name in fields})
+
+    def require_primary(self) -> None:
+        if not self.primary_dsn:
+            raise SettingsError(
+                "TAYANG_PRIMARY_DSN is not set: name a PostgreSQL primary, or start 'tayang up' (make run)"
+            )
+
+    def _check_retention(self) -> None:
+        if self.accept_within_seconds >= (self.impression_retention_days - 1) * 86_400:
+            raise SettingsError(
+                "TAYANG_ACCEPT_WITHIN_SECONDS must be at least a day less than "
+                "TAYANG_IMPRESSION_RETENTION_DAYS: the log must still know what is sent again"
+            )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Raises SettingsError naming the variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "TAYANG_" + str(first["loc"][0]).upper() if first["loc"] else "the settings"
+        raise SettingsError(f"{name}: {first['msg']} (got {first['input']!r})") from error
