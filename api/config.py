@@ -35,6 +35,7 @@ class ApiConfig:
     verified_max_tokens: int = 100_000
 
     body_max_bytes: int = 256 * 1024
+    body_timeout_seconds: float = 10.0
     admin_body_max_bytes: int = 1024 * 1024
     audience_max_bytes: int = 512 * 1024 * 1024
     audience_max_seconds: float = 900.0

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from api.campaigns.model import Campaign, Variant
@@ -92,6 +93,7 @@ def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -
     )
 
 
+@lru_cache(maxsize=1)
 def user_hash(user: bytes) -> int:
     return int.from_bytes(_hash(user), "big")
 

@@ -2,41 +2,45 @@
 
 from collections.abc import Sequence
 
-from api.campaigns.history import History
-from api.campaigns.live import LiveCampaign
-from api.campaigns.windows import cap_reached
+from api.campaigns.history import History, Seen
+from api.campaigns.live import LiveCampaign, user_hash
+from api.campaigns.windows import BEGINNING_US, cap_reached
+
+Allowed = tuple[LiveCampaign, Seen | None]
 
 
 def select(
-    candidates: Sequence[LiveCampaign], history: History, *, user_hash: int, now_us: int, limit: int
+    candidates: Sequence[LiveCampaign], history: History, *, user: bytes, now_us: int, limit: int
 ) -> list[LiveCampaign]:
     """At most `limit` campaigns: by priority, then least recently shown to this user, then a stable hash.
 
-    `candidates` match the request's placement and attributes and are sorted by priority. A
-    campaign behind the last priority that is needed is not looked at.
+    `user` is the id in UTF-8. `candidates` match the request and are sorted by priority. A campaign
+    behind the last priority that is needed is not looked at.
     """
     chosen: list[LiveCampaign] = []
-    equals: list[LiveCampaign] = []
+    equals: list[Allowed] = []
     priority = None
     for campaign in candidates:
         if campaign.priority != priority:
-            chosen += _ordered(equals, history, user_hash)
-            if len(chosen) >= limit:
-                return chosen[:limit]
-            equals = []
+            if equals:
+                chosen += _ordered(equals, user)
+                if len(chosen) >= limit:
+                    return chosen[:limit]
+                equals = []
             priority = campaign.priority
-        if campaign.active(now_us) and may_be_shown(campaign, history, now_us):
-            equals.append(campaign)
-    chosen += _ordered(equals, history, user_hash)
+        if campaign.active(now_us):
+            seen = history.of(campaign.id)
+            if may_be_shown(campaign, seen, history, now_us):
+                equals.append((campaign, seen))
+    chosen += _ordered(equals, user)
     return chosen[:limit]
 
 
-def may_be_shown(campaign: LiveCampaign, history: History, now_us: int) -> bool:
+def may_be_shown(campaign: LiveCampaign, seen: Seen | None, history: History, now_us: int) -> bool:
     """Whether this user's lists and counts allow one more impression of the campaign."""
     if campaign.listed_only and campaign.id not in history.listed:
         campaign.tally.not_listed += 1
         return False
-    seen = history.seen.get(campaign.id)
     if seen is None:
         return True
     recent_us = seen.recent_us
@@ -50,15 +54,13 @@ def may_be_shown(campaign: LiveCampaign, history: History, now_us: int) -> bool:
     return True
 
 
-def _ordered(equals: list[LiveCampaign], history: History, user_hash: int) -> list[LiveCampaign]:
+def _ordered(equals: list[Allowed], user: bytes) -> list[LiveCampaign]:
     """Campaigns of one priority: never shown first, then the one shown longest ago, then by hash."""
-    if len(equals) < 2:  # noqa: PLR2004  (one campaign is in order)
-        return equals
-    seen = history.seen
+    if len(equals) > 1:
+        hashed = user_hash(user)
+        equals.sort(key=lambda one: (_last_shown_us(one[1]), one[0].order_of(hashed)))
+    return [campaign for campaign, _ in equals]
 
-    def place(campaign: LiveCampaign) -> tuple[int, int]:
-        shown = seen.get(campaign.id)
-        last_us = shown.recent_us[0] if shown is not None and shown.recent_us else -(2**63)
-        return last_us, campaign.order_of(user_hash)
 
-    return sorted(equals, key=place)
+def _last_shown_us(seen: Seen | None) -> int:
+    return seen.recent_us[0] if seen is not None and seen.recent_us else BEGINNING_US

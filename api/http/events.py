@@ -3,6 +3,7 @@
 202 means committed in the buffer table, and remembered here until it is merged.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ async def post_impressions(request: web.Request) -> web.Response:
     delivery = request.app[DELIVERY]
     now_ns = time.time_ns()
     user_id = delivery.users.user_id(request.headers.get("Authorization"), now_ns / 1e9)
-    events = events_in(await request.read(), "impressions")
+    events = events_in(await _body(request, delivery.config.body_timeout_seconds), "impressions")
     rejected: list[dict[str, Any]] = []
     accepted: list[tuple[PopupToken, int]] = []
     for index, event in enumerate(events):
@@ -79,6 +80,18 @@ def events_in(body: bytes, plural: str) -> Sequence[Any]:
             errors.TOO_LARGE, f"{plural} holds {len(events)} events: send at most {EVENTS_MAX}."
         )
     return events
+
+
+async def _body(request: web.Request, timeout_seconds: float) -> bytes:
+    """Nearly always it has arrived with the head; a slow one may not hold the worker's memory for ever."""
+    if request.content.is_eof():
+        return await request.read()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await request.read()
+    except TimeoutError as error:
+        detail = f"The body did not arrive within {timeout_seconds:g} s. Send it again."
+        raise ProblemError(errors.REQUEST_TIMEOUT, detail) from error
 
 
 def _accept(delivery: Delivery, event: Any, user_id: str, now_us: int) -> tuple[PopupToken, int]:

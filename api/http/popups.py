@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from api.campaigns.live import user_hash
 from api.campaigns.selection import select
 from api.http.delivery import DELIVERY, Delivery
 from api.read.reader import View
@@ -22,9 +21,8 @@ async def get_popups(request: web.Request) -> web.Response:
 
     now_us = time.time_ns() // 1000
     user = user_id.encode()
-    hashed = user_hash(user)
     candidates = view.catalog.matching(context)
-    chosen = select(candidates, view.history, user_hash=hashed, now_us=now_us, limit=context.limit)
+    chosen = select(candidates, view.history, user=user, now_us=now_us, limit=context.limit)
 
     now_seconds = now_us // 1_000_000
     show_by = now_seconds + delivery.config.show_within_seconds

@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from api import errors
 from api.campaigns.catalog import Catalog
@@ -29,8 +29,7 @@ log = logging.getLogger("tayang.read")
 _HEARTBEAT_SECONDS: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One user's state, complete: the snapshot's counts plus this process's events above its watermark."""
 
     snapshot: Snapshot

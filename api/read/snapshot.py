@@ -1,34 +1,35 @@
 """The statements of the read path, and their answers in the form in which the engine takes them."""
 
-import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from asyncpg import Record
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
 from api.campaigns.history import History, Seen
 from api.campaigns.model import Campaign
 from buffer.contract import RECENT_MAX_TIMES
 from buffer.record import POSTGRES_EPOCH_US
 
+log = logging.getLogger("tayang.read")
+
 _SQL: Final = Path(__file__).parent / "sql"
 SNAPSHOT: Final = (_SQL / "snapshot.sql").read_text()
 CATALOG: Final = (_SQL / "catalog.sql").read_text()
 PRIMARY_POSITION: Final = (_SQL / "primary_position.sql").read_text()
 
-_CAMPAIGNS: Final = TypeAdapter(list[Campaign])
-
-# array_send: dimensions, has-null flag, element type, then length and lower bound of the only dimension.
-_COUNT = Struct("!iqi")
-_ARRAY_REST: Final = 16
-_LENGTH = Struct("!i")
-_LENGTH_AT: Final = 8
+# A campaign's id and total, then array_send: dimensions, has-null flag, element type and, unless the
+# array is empty, its length and lower bound, and for each time its size and its microseconds.
+_COUNT: Final = Struct("!iqi")
+_FLAG_AND_TYPE_BYTES: Final = 8
+_LENGTH: Final = Struct("!8xi4x")
+_TIME_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ class Snapshot:
     active_buffer: int
     watermark: int  # of this instance: its events up to here are in the counts
     replayed: int | None  # log position; None on a primary
-    rows: Sequence[Record]
+    rows: Sequence[Record]  # the first one is not a user's
 
     def history(self, index: int) -> History:
         """Of the index-th user asked for."""
-        row = self.rows[index]
+        row = self.rows[index + 1]
         counts = row["counts"]
-        return History({} if counts is None else decode_counts(counts), row["listed"])
+        return History({}, row["listed"]) if counts is None else StoredHistory(counts, row["listed"])
 
 
 def snapshot_of(server: str, rows: Sequence[Record]) -> Snapshot:
@@ -65,37 +66,60 @@ def snapshot_of(server: str, rows: Sequence[Record]) -> Snapshot:
     )
 
 
-def decode_counts(blob: bytes) -> dict[int, Seen]:
-    """The `counts` column: what the user has seen, by campaign id."""
-    seen = {}
+class StoredHistory(History):
+    """Counts as the `counts` column sends them: indexed at once, decoded campaign by campaign on demand.
+
+    A user has seen many campaigns, and a request looks at few of them.
+    """
+
+    __slots__ = ("_blob", "_places")
+
+    def __init__(self, blob: bytes, listed: Collection[int]) -> None:
+        super().__init__({}, listed)
+        self._blob = blob
+        self._places = _places(blob)
+
+    def of(self, campaign_id: int) -> Seen | None:
+        seen = self._seen.get(campaign_id)
+        if seen is None and campaign_id in self._places:
+            total, at, length = self._places[campaign_id]
+            times = _times(length).unpack_from(self._blob, at)
+            seen = self._seen[campaign_id] = Seen(total, [time + POSTGRES_EPOCH_US for time in times])
+        return seen
+
+
+def _places(blob: bytes) -> dict[int, tuple[int, int, int]]:
+    """By campaign id: the total, where the times begin, how many there are."""
+    places = {}
     at = 0
     end = len(blob)
+    count, length_of = _COUNT.unpack_from, _LENGTH.unpack_from
     while at < end:
-        campaign_id, total, dimensions = _COUNT.unpack_from(blob, at)
+        campaign_id, total, dimensions = count(blob, at)
         at += _COUNT.size
-        recent_us: list[int] = []
         if dimensions:
-            length = _LENGTH.unpack_from(blob, at + _LENGTH_AT)[0]
-            times = _times(length)
-            recent_us = [time + POSTGRES_EPOCH_US for time in times.unpack_from(blob, at + _ARRAY_REST)[1::2]]
-            at += times.size
-            at += _ARRAY_REST
+            (length,) = length_of(blob, at)
+            at += _LENGTH.size
+            places[campaign_id] = (total, at, length)
+            at += length * _TIME_BYTES
         else:
-            at += _LENGTH_AT  # an empty array ends after flag and element type
-        seen[campaign_id] = Seen(total, recent_us)
-    return seen
+            places[campaign_id] = (total, at, 0)
+            at += _FLAG_AND_TYPE_BYTES
+    return places
 
 
 @lru_cache(maxsize=RECENT_MAX_TIMES + 1)
 def _times(length: int) -> Struct:
-    """Each element: its length in bytes, then microseconds since 2000-01-01."""
-    return Struct("!" + "iq" * length)
+    """So many times, without their sizes."""
+    return Struct("!" + "4xq" * length)
 
 
-def campaigns_of(documents: Sequence[Any]) -> list[Campaign]:
-    """Stored campaigns, from `catalog.sql`."""
-    return _CAMPAIGNS.validate_json(f"[{','.join(map(_text, documents))}]")
-
-
-def _text(document: Any) -> str:
-    return document if isinstance(document, str) else json.dumps(document)
+def campaigns_of(documents: Sequence[str]) -> list[Campaign]:
+    """Stored campaigns, from `catalog.sql`. One that can't be read (edited by hand) takes no other with it."""
+    campaigns = []
+    for document in documents:
+        try:
+            campaigns.append(Campaign.model_validate_json(document))
+        except ValidationError as error:
+            log.error("a stored campaign is not valid and is not shown: %s", error)  # noqa: TRY400  (no trace)
+    return campaigns

@@ -1,9 +1,10 @@
--- Purpose: all that a batch of popup requests needs, in one snapshot: catalog version, tick, this
---   instance's watermark, and one row a user with the counts and the lists.
--- Parameters: $1 bigint, the instance; $2 text[], the users (empty: one row with the first columns).
+-- Purpose: all that a batch of popup requests needs, in one snapshot. The first row holds what all
+--   share: catalog version, tick, this instance's watermark, log position; then a row for each user
+--   asked for, in order, with the counts and the lists.
+-- Parameters: $1 bigint, the instance; $2 text[], the users.
 -- Locks: none beyond ACCESS SHARE.
--- Plan: for each user one index scan of one partition, pruned at run time (LATERAL); the plan is
---   generic, since planning anew costs more than running (docs/decisions/0004).
+-- Plan: for each user one index scan of one partition, pruned at run time; the plan is generic,
+--   since planning anew costs more than running (docs/decisions/0004).
 -- counts: for each campaign int4 id, int8 total, then array_send(recent), so that Python decodes
 --   only what it looks at.
 SELECT
@@ -19,7 +20,8 @@ SELECT
         WHERE c.user_id = u.user_id
     ) AS counts,
     ARRAY(SELECT a.campaign_id FROM audience_members AS a WHERE a.user_id = u.user_id) AS listed
-FROM (
+FROM unnest(ARRAY[NULL]::text[] || $2::text[]) WITH ORDINALITY AS u (user_id, place)
+LEFT JOIN LATERAL (
     SELECT
         v.version,
         t.tick,
@@ -29,6 +31,6 @@ FROM (
         (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint AS replayed
     FROM catalog_version AS v
     CROSS JOIN merge_ticks AS t
-) AS m
-LEFT JOIN unnest($2::text[]) WITH ORDINALITY AS u (user_id, place) ON true
+    WHERE u.place = 1
+) AS m ON true
 ORDER BY u.place
