@@ -5,10 +5,12 @@ from typing import Final
 
 _SQL: Final = Path(__file__).parent / "sql"
 
-#: Session advisory locks, "taya" and a number. Whoever merges holds MERGE_LOCK; a second one stands by.
+#: Advisory locks, "taya" and a number. MERGE_LOCK is held by the transaction of one merge; the others
+#: by the session that is on a duty, beside which a second one stands by.
 MERGE_LOCK: Final = 0x7461_7961_0001
-PARTITION_LOCK: Final = 0x7461_7961_0002
-MIGRATION_LOCK: Final = 0x7461_7961_0003
+PARTITION_DUTY: Final = 0x7461_7961_0002
+MIGRATION_DUTY: Final = 0x7461_7961_0003
+MERGE_DUTY: Final = 0x7461_7961_0004
 
 
 class MaintenanceError(Exception):

@@ -1,7 +1,8 @@
 """`tayang maintain`: merge every interval, keep partitions every hour, survive lost connections.
 
-The merge runs under a session advisory lock: a second process stands by and takes over when the
-lock is free. Partitions are kept on a connection of their own, since a detach may have to wait.
+Each duty holds a session advisory lock: a second process stands by and takes over when it is free.
+A `tayang merge` in between takes its turn, for each merge has a lock of its own. Partitions are kept
+on a connection of their own, since a detach may have to wait.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import asyncpg
 
 from buffer.contract import BUFFER_TABLES
 from maintenance.connection import check_version, connect
-from maintenance.duty import MERGE_LOCK, PARTITION_LOCK, statement
+from maintenance.duty import MERGE_DUTY, PARTITION_DUTY, statement
 from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
 from maintenance.partitions import keep_partitions
 from maintenance.settings import MaintenanceConfig
@@ -37,9 +38,9 @@ Duty = Callable[[asyncpg.Connection], Awaitable[None]]
 async def maintain(config: MaintenanceConfig, stop: asyncio.Event) -> None:
     """Run both duties until `stop` is set. A merge under way is finished first."""
     async with asyncio.TaskGroup() as duties:
-        duties.create_task(_with_lock(config, "merge", MERGE_LOCK, _merging(config, stop), stop))
+        duties.create_task(_with_lock(config, "merge", MERGE_DUTY, _merging(config, stop), stop))
         duties.create_task(
-            _with_lock(config, "partitions", PARTITION_LOCK, _partitioning(config, stop), stop)
+            _with_lock(config, "partitions", PARTITION_DUTY, _partitioning(config, stop), stop)
         )
 
 
@@ -118,7 +119,7 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
 
 
 async def set_persistence(connection: asyncpg.Connection, wanted: str) -> None:
-    """Make the buffer tables logged or unlogged, as set. The caller holds MERGE_LOCK."""
+    """Make the buffer tables logged or unlogged, as set. The caller holds MERGE_DUTY."""
     for table in BUFFER_TABLES:
         logged = await connection.fetchval(_PERSISTENCE, table) == "p"
         if logged != (wanted == "logged"):

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from buffer.contract import BUFFER_TABLES
-from maintenance.duty import statement
+from maintenance.duty import MERGE_LOCK, statement
 from maintenance.partitions import Bounds, bounds
 
 #: Rows of one instance in one transaction: bounds its duration (about 100k rows a second) and its locks.
@@ -22,6 +22,7 @@ MERGE_MAX_ROWS: Final = 50_000
 ROTATE_BYTES: Final = 2 * 1024 * 1024
 _LOCK_MILLISECONDS: Final = 50
 
+_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock($1)"
 _MERGE: Final = statement("merge")
 _ROWS_LEFT: Final = statement("rows_left")
 _BUFFER_SIZES: Final = statement("buffer_sizes")
@@ -60,10 +61,11 @@ class MergeResult:
 async def merge_once(
     connection: asyncpg.Connection, now: datetime, *, max_rows: int = MERGE_MAX_ROWS
 ) -> MergeResult:
-    """One transaction. The caller holds MERGE_LOCK on this connection."""
+    """One transaction, one at a time. Raises LockNotAvailableError if another takes too long."""
     started = time.perf_counter()
-    limits = await bounds(connection)
     async with connection.transaction():
+        await connection.execute(_TAKE_TURN, MERGE_LOCK)
+        limits = await bounds(connection)
         row = await connection.fetchrow(_MERGE, max_rows, *_arguments(limits), now)
     assert row is not None  # an aggregate without GROUP BY
     return MergeResult(
@@ -100,14 +102,16 @@ async def rotate(connection: asyncpg.Connection, *, min_bytes: int = ROTATE_BYTE
     Whoever still writes to the table that was left does no harm: the merge reads both. Returns
     whether a table was emptied.
     """
-    sizes = await connection.fetchrow(_BUFFER_SIZES)
-    assert sizes is not None  # merge_ticks has its one row from the first migration on
-    active = sizes["active_buffer"]
-    bytes_of = (sizes["bytes_0"], sizes["bytes_1"])
-    idle = 1 - active
-    emptied = bool(bytes_of[idle]) and await _empty(connection, BUFFER_TABLES[idle])
-    if bytes_of[active] >= min_bytes and (emptied or not bytes_of[idle]):
-        await connection.execute(_SWITCH, idle)
+    async with connection.transaction():
+        await connection.execute(_TAKE_TURN, MERGE_LOCK)
+        sizes = await connection.fetchrow(_BUFFER_SIZES)
+        assert sizes is not None  # merge_ticks has its one row from the first migration on
+        active = sizes["active_buffer"]
+        bytes_of = (sizes["bytes_0"], sizes["bytes_1"])
+        idle = 1 - active
+        emptied = bool(bytes_of[idle]) and await _empty(connection, BUFFER_TABLES[idle])
+        if bytes_of[active] >= min_bytes and (emptied or not bytes_of[idle]):
+            await connection.execute(_SWITCH, idle)
     return emptied
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from maintenance.duty import MIGRATION_LOCK, MaintenanceError
+from maintenance.duty import MIGRATION_DUTY, MaintenanceError
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 _LOCK_TIMEOUT: Final = "10s"
@@ -31,7 +31,7 @@ def migrate(dsn: str, *, revision: str = "head") -> str:
     try:
         with engine.connect() as connection:
             connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_DUTY})
             connection.commit()
             config.attributes["connection"] = connection
             if revision == "base":

@@ -87,7 +87,7 @@ async def keep_partitions(
     """Create what the coming days need and drop what is older than the retention.
 
     Each partition is a transaction of its own: an interrupted run is finished by the next one. The
-    caller holds PARTITION_LOCK, on a connection that is not the merge's: a detach may have to wait.
+    caller holds PARTITION_DUTY, on a connection that is not the merge's: a detach may have to wait.
     """
     await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
     created = await _create(connection, "impressions", _log_days(today))

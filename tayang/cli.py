@@ -4,22 +4,20 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import asyncpg
 import typer
 
 from maintenance.connection import check_version, connect
-from maintenance.duty import MERGE_LOCK, MaintenanceError
+from maintenance.duty import MaintenanceError
 from maintenance.merge import MergeResult, merge_all
 from maintenance.migrate import check_schema
-from maintenance.migrate import migrate as migrate_database
-from maintenance.partitions import keep_partitions
+from maintenance.prepare import prepare_database
 from tayang.embedded import EmbeddedError
-from tayang.settings import Settings, SettingsError, load_settings
+from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
 from tayang.user_token import mint
 
 app = typer.Typer(
@@ -50,7 +48,7 @@ def up() -> None:
     from tayang.up import up as start  # noqa: PLC0415
 
     try:
-        start(load_settings())
+        start(load_settings(OwnSettings))
     except PartDiedError as error:
         _fail(1, str(error))
 
@@ -88,10 +86,10 @@ def backoffice(listen_fd: Annotated[int | None, typer.Option(hidden=True)] = Non
 def maintain() -> None:
     """Merge every TAYANG_MERGE_INTERVAL_SECONDS and keep the partitions; a second process stands by."""
     from tayang.process import run_maintenance  # noqa: PLC0415
+    from tayang.service import check_database  # noqa: PLC0415
 
     settings = load_settings()
-    config = settings.maintenance()
-    asyncio.run(_checked(settings, lambda: config))
+    asyncio.run(check_database(settings))
     run_maintenance(settings)
 
 
@@ -115,25 +113,8 @@ def merge(
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema and create the partitions of the coming days."""
-    settings = load_settings()
-    config = settings.maintenance()
-
-    async def run() -> str:
-        connection = await connect(config, "migrate")
-        try:
-            check_version(connection)
-            revision = await asyncio.to_thread(migrate_database, settings.primary_dsn)
-            await keep_partitions(
-                connection,
-                datetime.now(UTC).date(),
-                log_days=config.impression_retention_days,
-                daily_count_days=config.daily_count_retention_days,
-            )
-        finally:
-            connection.terminate()
-        return revision
-
-    typer.echo(f"the schema is at {asyncio.run(run())}")
+    revision = asyncio.run(prepare_database(load_settings().maintenance()))
+    typer.echo(f"the schema is at {revision}")
 
 
 @app.command("import-audience")
@@ -163,11 +144,17 @@ def token(
     typer.echo(mint(secret, user, valid_seconds=hours * 3600))
 
 
-async def _checked(settings: Settings, config: Callable[[], Any]) -> None:
-    config()
-    from tayang.service import check_database  # noqa: PLC0415
+@app.command()
+def demo(
+    users: Annotated[int, typer.Option(min=1, max=500, help="each has a phone with a connection")] = 200,
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="the length of their day")] = 60,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same plan of the day")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Let users live a day with the running service, and check their caps. Exit code 1 if a check fails."""
+    from tayang.demo import Plan, run_demo  # noqa: PLC0415  (its imports are slow)
 
-    await check_database(settings)
+    raise typer.Exit(asyncio.run(run_demo(load_settings(), Plan(users, seconds, seed), as_json=as_json)))
 
 
 async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
@@ -176,14 +163,11 @@ async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
         check_version(connection)
         await check_schema(settings.primary_dsn)
         await connection.execute(f"SET lock_timeout = '{int(wait_seconds * 1000)}ms'")
-        try:
-            await connection.execute("SELECT pg_advisory_lock($1)", MERGE_LOCK)
-        except asyncpg.LockNotAvailableError as error:
-            raise MaintenanceError(
-                "'tayang maintain' is merging: its figures are in its log and in /metrics; "
-                "stop it, or raise --wait"
-            ) from error
         return await merge_all(connection, datetime.now(UTC))
+    except asyncpg.LockNotAvailableError as error:
+        raise MaintenanceError(
+            f"another merge is under way since {wait_seconds:g} s: look at its log, or raise --wait"
+        ) from error
     finally:
         connection.terminate()
 

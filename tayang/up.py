@@ -8,15 +8,12 @@ import asyncio
 import logging
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Final
 
 import aiohttp
 import asyncpg
 
-from maintenance.connection import check_version, connect
-from maintenance.migrate import migrate
-from maintenance.partitions import keep_partitions
+from maintenance.prepare import prepare_database
 from tayang.banner import banner
 from tayang.embedded import EmbeddedCluster, Node
 from tayang.examples import EXAMPLES, load_examples
@@ -58,7 +55,7 @@ def up(settings: Settings) -> None:
 
 async def _run(settings: Settings, nodes: list[Node]) -> None:
     stop = stop_event()
-    await prepare_database(settings)
+    await _prepare(settings)
     supervisor = Supervisor(settings, restart=False)
     try:
         settings = await _start_parts(supervisor, settings)
@@ -71,24 +68,11 @@ async def _run(settings: Settings, nodes: list[Node]) -> None:
         await supervisor.stop()
 
 
-async def prepare_database(settings: Settings) -> None:
-    """Schema and partitions. Raises MaintenanceError, or SettingsError if the primary can't be reached."""
-    config = settings.maintenance()
+async def _prepare(settings: Settings) -> None:
     try:
-        connection = await connect(config, "up")
+        await prepare_database(settings.maintenance())
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise SettingsError(f"TAYANG_PRIMARY_DSN: cannot connect: {error or type(error).__name__}") from error
-    try:
-        check_version(connection)
-        await asyncio.to_thread(migrate, settings.primary_dsn)
-        await keep_partitions(
-            connection,
-            datetime.now(UTC).date(),
-            log_days=config.impression_retention_days,
-            daily_count_days=config.daily_count_retention_days,
-        )
-    finally:
-        connection.terminate()
 
 
 async def _start_parts(supervisor: Supervisor, settings: Settings) -> Settings:

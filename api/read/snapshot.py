@@ -115,7 +115,7 @@ def _times(length: int) -> Struct:
 
 
 def campaigns_of(documents: Sequence[str]) -> list[Campaign]:
-    """Stored campaigns, from `catalog.sql`. One that can't be read (edited by hand) takes no other with it."""
+    """Stored campaigns, from `catalog.sql`. One that is not valid (edited by hand) hides no other."""
     campaigns = []
     for document in documents:
         try:

@@ -1,0 +1,26 @@
+"""What a database needs before the service can use it: the newest schema and the coming days' partitions."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from maintenance.connection import check_version, connect
+from maintenance.migrate import migrate
+from maintenance.partitions import keep_partitions
+from maintenance.settings import MaintenanceConfig
+
+
+async def prepare_database(config: MaintenanceConfig) -> str:
+    """Returns the schema's revision. Raises MaintenanceError, OSError or asyncpg's errors."""
+    connection = await connect(config, "migrate")
+    try:
+        check_version(connection)
+        revision = await asyncio.to_thread(migrate, config.primary_dsn)
+        await keep_partitions(
+            connection,
+            datetime.now(UTC).date(),
+            log_days=config.impression_retention_days,
+            daily_count_days=config.daily_count_retention_days,
+        )
+    finally:
+        connection.terminate()
+    return revision
