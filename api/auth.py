@@ -13,6 +13,7 @@ from api.errors import ProblemError
 from api.users import user_id_problem
 
 _BEARER: Final = "Bearer "
+_REMEMBER_SECONDS: Final = 3600.0
 _MAX_HEADER_CHARACTERS: Final = 8192
 MIN_SECRET_BYTES: Final = 32  # RFC 7518, 3.2: as long as the hash
 
@@ -49,7 +50,7 @@ class UserAuthenticator:
             raise _refused("The JWT has expired: fetch a new one.") from error
         except jwt.MissingRequiredClaimError as error:
             raise _refused(f"The JWT lacks the claim '{error.claim}'.") from error
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
             raise _refused("The JWT is not valid, or not signed with the key of this service.") from error
         user_id = claims["sub"]
         problem = user_id_problem(user_id)
@@ -57,7 +58,7 @@ class UserAuthenticator:
             raise _refused(f"The JWT's sub {problem}.")
         if len(self._verified) >= self._max_tokens:
             self._verified.clear()
-        self._verified[authorization] = (user_id, min(float(claims["exp"]), now_seconds + 3600))
+        self._verified[authorization] = (user_id, min(claims["exp"], now_seconds + _REMEMBER_SECONDS))
         return str(user_id)
 
 

@@ -10,8 +10,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import takewhile
+from dataclasses import dataclass
 from typing import Final
 
 from buffer.connection import ConnectionFailedError
@@ -43,26 +42,35 @@ class FlusherStats:
     last_error: str = ""
 
 
-@dataclass
 class _Waiters:
-    """Requests that wait for their acknowledgement, in order of arrival."""
+    """Requests that wait for an acknowledgement. Each has a future of its own: one may be cancelled alone."""
 
-    by_seq: dict[int, tuple[asyncio.Future[None], float]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._by_seq: dict[int, list[tuple[asyncio.Future[None], float]]] = {}
 
-    def resolve(self, acked: range) -> None:
-        for seq in acked:
-            waiter = self.by_seq.pop(seq, None)
-            if waiter is not None and not waiter[0].done():
-                waiter[0].set_result(None)
+    def add(self, seq: int, deadline: float) -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        self._by_seq.setdefault(seq, []).append((future, deadline))
+        return future
+
+    def resolve(self, acked_through: int) -> None:
+        for seq in [seq for seq in self._by_seq if seq <= acked_through]:
+            for future, _ in self._by_seq.pop(seq):
+                if not future.done():
+                    future.set_result(None)
 
     def expire(self, now: float) -> int:
-        late = list(takewhile(lambda seq: self.by_seq[seq][1] <= now, self.by_seq))
-        for seq in late:
-            future, _ = self.by_seq.pop(seq)
-            if not future.done():
-                future.set_exception(AckTimeoutError())
-                future.exception()  # its request may have gone: no "never retrieved" warning
-        return len(late)
+        """End the waits whose deadline has passed; returns how many requests still waited."""
+        expired = 0
+        for seq, waiting in list(self._by_seq.items()):
+            for future, _ in (waiter for waiter in waiting if waiter[1] <= now):
+                if not future.done():
+                    future.set_exception(AckTimeoutError())
+                    expired += 1
+            self._by_seq[seq] = [waiter for waiter in waiting if waiter[1] > now]
+            if not self._by_seq[seq]:
+                del self._by_seq[seq]
+        return expired
 
 
 class Flusher:
@@ -99,15 +107,8 @@ class Flusher:
         """Return once the event `seq` is committed in the buffer table. Raises AckTimeoutError."""
         if seq <= self.pending.acked_through:
             return
-        waiter = self._waiters.by_seq.get(seq)
-        if waiter is None:
-            loop = asyncio.get_running_loop()
-            waiter = (loop.create_future(), loop.time() + self._ack_timeout_seconds)
-            self._waiters.by_seq[seq] = waiter
-            self._wake.set()
-            await waiter[0]
-        else:
-            await asyncio.shield(waiter[0])  # another request waits for the same event
+        self._wake.set()
+        await self._waiters.add(seq, asyncio.get_running_loop().time() + self._ack_timeout_seconds)
 
     async def run(self) -> None:
         """Flush, whatever happens to the connection, until cancelled (call `stop()` first)."""
@@ -159,6 +160,7 @@ class Flusher:
 
     def _resume(self, watermark: int) -> None:
         again = self.pending.rewind(watermark)
+        self._waiters.resolve(self.pending.acked_through)  # what was merged meanwhile is more than committed
         self.stats.connected = True
         self.stats.reconnects += 1
         self.stats.rows_sent_again += again
@@ -173,7 +175,8 @@ class Flusher:
             await self._sink.write(rows)
             self.stats.copies += 1
             self.stats.rows_copied += len(rows)
-            self._waiters.resolve(self.pending.acknowledge())
+            self.pending.acknowledge()
+            self._waiters.resolve(self.pending.acked_through)
             return
         self._wake.clear()
         if self._stopping:

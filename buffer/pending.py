@@ -121,6 +121,7 @@ class PendingList:
         again = max(0, self.sent_through - restart)
         self._unsent = deque(entry for entry in self._entries if entry.seq > restart)
         self.sent_through = restart
+        self.acked_through = max(self.acked_through, restart)
         return again
 
     def forget_through(self, watermark: int) -> None:
