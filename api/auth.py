@@ -17,25 +17,41 @@ _REMEMBER_SECONDS: Final = 3600.0
 _MAX_HEADER_CHARACTERS: Final = 8192
 MIN_SECRET_BYTES: Final = 32  # RFC 7518, 3.2: as long as the hash
 
+#: A user id, and until when it need not be verified again (seconds since the Unix epoch).
+Verified = tuple[str, float]
+
 
 class UserAuthenticator:
-    """Verifies bearer tokens and remembers at most `max_tokens` of them, none past its expiry."""
+    """Verifies bearer tokens and remembers at most `max_tokens` of them, none past its expiry.
+
+    Two generations in turn: when the young one is full it becomes the old one, whose tokens come
+    back when they are used. So the tokens in use stay, and forgetting the others costs nothing.
+    """
 
     def __init__(self, key: Any, algorithms: tuple[str, ...], *, max_tokens: int) -> None:
         self._key = key
         self._algorithms = list(algorithms)
-        self._max_tokens = max_tokens
-        self._verified: dict[str, tuple[str, float]] = {}
+        self._half = max(1, max_tokens // 2)
+        self._young: dict[str, Verified] = {}
+        self._old: dict[str, Verified] = {}
 
     def user_id(self, authorization: str | None, now_seconds: float) -> str:
         """The user of an Authorization header. Raises ProblemError (401)."""
-        known = self._verified.get(authorization or "")
+        known = self._young.get(authorization or "")
         if known is not None and now_seconds < known[1]:
             return known[0]
-        return self._verify(authorization, now_seconds)
+        if authorization is None:
+            raise _refused("Send the user's JWT as 'Authorization: Bearer …'.")
+        known = self._old.get(authorization)
+        if known is None or now_seconds >= known[1]:
+            known = self._verify(authorization, now_seconds)
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[authorization] = known
+        return known[0]
 
-    def _verify(self, authorization: str | None, now_seconds: float) -> str:
-        if authorization is None or not authorization.startswith(_BEARER):
+    def _verify(self, authorization: str, now_seconds: float) -> Verified:
+        if not authorization.startswith(_BEARER):
             raise _refused("Send the user's JWT as 'Authorization: Bearer …'.")
         if len(authorization) > _MAX_HEADER_CHARACTERS:
             raise _refused(f"The Authorization header is longer than {_MAX_HEADER_CHARACTERS} characters.")
@@ -56,10 +72,7 @@ class UserAuthenticator:
         problem = user_id_problem(user_id)
         if problem is not None:
             raise _refused(f"The JWT's sub {problem}.")
-        if len(self._verified) >= self._max_tokens:
-            self._verified.clear()
-        self._verified[authorization] = (user_id, min(claims["exp"], now_seconds + _REMEMBER_SECONDS))
-        return str(user_id)
+        return user_id, min(claims["exp"], now_seconds + _REMEMBER_SECONDS)
 
 
 def authenticator(secret: str, public_key_file: Path | None, *, max_tokens: int) -> UserAuthenticator:
