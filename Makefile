@@ -1,0 +1,82 @@
+# A machine needs Python 3.11 or later, make and git; all else goes into .venv.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON := $(BIN)/python
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+# The dev lock holds all of the runtime lock: where it is installed, running needs nothing more.
+READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+.PHONY: help run test lint fmt bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# exec: tayang alone handles Ctrl-C and SIGTERM, and its exit code is the recipe's.
+run: $(READY_TO_RUN) ## Start everything: embedded PostgreSQL, API, backoffice, maintenance, examples
+	@exec $(BIN)/tayang up
+
+test: lint ## Lint, then all tests, against a real primary and replica
+	$(PYTHON) -m pytest
+
+lint: $(DEV_STAMP) ## Style, formatting, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(DEV_STAMP) ## Format the code, and correct what can be corrected
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP) ## Measure this machine
+	$(PYTHON) -m loadtests.bench
+
+# With the indexes of this machine and without their addresses (docs/decisions/0002).
+lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --group build --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate -o requirements.lock >/dev/null
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate -c requirements.lock -o requirements-dev.lock >/dev/null
+
+clean: ## Remove .venv and the caches (the data in .tayang stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN_STAMP): requirements.lock pyproject.toml $(PYTHON)
+	$(call install,requirements.lock)
+
+$(DEV_STAMP): requirements-dev.lock requirements.lock pyproject.toml $(PYTHON)
+	$(call install,requirements-dev.lock)
+
+define install
+@echo "Installing $(1) into $(VENV) (a minute or two, only now and when it changes)"
+@$(PYTHON) -m pip install --quiet --require-hashes -r $(1)
+@$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e .
+@touch $@
+endef
+
+# Made again also when its Python was uninstalled (a dangling link is no file). A half-made environment is
+# removed: the next run would take it for a whole one.
+$(PYTHON):
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { lacking="$$python"; continue; }; \
+		"$$python" -m venv --clear $(VENV) && exit 0; \
+		rm -rf $(VENV); exit 1; \
+	done; \
+	if [ -n "$$lacking" ]; then \
+		version=$$("$$lacking" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$$lacking has no venv module: apt-get install python$$version-venv (or your system's equal)" >&2; \
+	else \
+		echo "Python 3.11 or later is needed, and there is none among python3, python3.11 … python3.14" >&2; \
+	fi; \
+	exit 1
