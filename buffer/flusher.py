@@ -192,7 +192,7 @@ class Flusher:
 
     async def _probe(self) -> None:
         merged = await self._sink.watermark()
-        if self._stopping and merged >= self.pending.last_seq:
+        if self._stopping and (merged >= self.pending.last_seq or not len(self.pending)):
             self._all_merged.set()
 
     def _connection_lost(self) -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger("tayang.maintain")
 
 PARTITION_SECONDS: Final = 3600.0
 FORCED_ROTATION_SECONDS: Final = 60.0
+INSTANCE_KEPT: Final = timedelta(days=30)
 _STANDBY_SECONDS: Final = 1.0
 _RECONNECT_MAX_SECONDS: Final = 5.0
 
@@ -112,7 +113,7 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
             )
             if result.created or result.dropped:
                 log.info("partitions: %d created, %d dropped", result.created, result.dropped)
-            await connection.execute(_FORGET_INSTANCES, now - timedelta(days=1))
+            await connection.execute(_FORGET_INSTANCES, now - INSTANCE_KEPT)
             await _wait(stop, PARTITION_SECONDS)
 
     return keep_until_stopped

@@ -4,11 +4,12 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -40,8 +41,8 @@ def migrate(dsn: str, *, revision: str = "head") -> str:
                 command.upgrade(config, revision)
             connection.commit()
             return current_revision(engine) or "base"
-    except OperationalError as error:
-        raise MaintenanceError(f"cannot migrate: {str(error.orig).strip()}") from error
+    except (OperationalError, psycopg.Error) as error:
+        raise MaintenanceError(f"cannot migrate: {_reason(error)}") from error
     finally:
         engine.dispose()
 
@@ -65,8 +66,8 @@ async def check_schema(dsn: str) -> None:
         engine = _engine(dsn)
         try:
             return current_revision(engine)
-        except OperationalError as error:
-            raise MaintenanceError(f"cannot connect: {str(error.orig).strip()}") from error
+        except (OperationalError, psycopg.Error) as error:
+            raise MaintenanceError(f"cannot connect: {_reason(error)}") from error
         finally:
             engine.dispose()
 
@@ -77,6 +78,10 @@ async def check_schema(dsn: str) -> None:
         )
 
 
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
@@ -85,6 +90,9 @@ def _config() -> Config:
 
 
 def _engine(dsn: str) -> Engine:
-    url = make_url(dsn).set(drivername="postgresql+psycopg")
-    arguments = {"connect_timeout": _CONNECT_SECONDS, "application_name": "tayang migrate"}
-    return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    """Psycopg connects itself: a DSN may name several hosts, which SQLAlchemy's URLs can't."""
+
+    def connect() -> psycopg.Connection:
+        return psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS, application_name="tayang migrate")
+
+    return create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)

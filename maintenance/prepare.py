@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from maintenance.connection import check_version, connect
+from maintenance.duty import PARTITION_DUTY
 from maintenance.migrate import migrate
 from maintenance.partitions import keep_partitions
 from maintenance.settings import MaintenanceConfig
@@ -15,12 +16,14 @@ async def prepare_database(config: MaintenanceConfig) -> str:
     try:
         check_version(connection)
         revision = await asyncio.to_thread(migrate, config.primary_dsn)
-        await keep_partitions(
-            connection,
-            datetime.now(UTC).date(),
-            log_days=config.impression_retention_days,
-            daily_count_days=config.daily_count_retention_days,
-        )
+        # Whoever holds the duty keeps the partitions.
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", PARTITION_DUTY):
+            await keep_partitions(
+                connection,
+                datetime.now(UTC).date(),
+                log_days=config.impression_retention_days,
+                daily_count_days=config.daily_count_retention_days,
+            )
     finally:
         connection.terminate()
     return revision

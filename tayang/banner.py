@@ -1,7 +1,10 @@
 """What `tayang up` prints when everything is ready: URLs, keys, processes, and lines to paste."""
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tayang.embedded import Node
 from tayang.settings import Settings
@@ -39,8 +42,15 @@ def banner(settings: Settings, parts: Sequence[Part], nodes: Sequence[Node]) -> 
             "",
             *_curls(settings, api, token),
         ]
-    lines += ["", "200 users for a minute: tayang demo        Stop everything: Ctrl-C", ""]
+    lines += ["", f"200 users for a minute: {_command(settings)} demo        Stop everything: Ctrl-C", ""]
     return "\n".join(lines)
+
+
+def _command(settings: Settings) -> str:
+    """How another terminal calls this `tayang` for this service."""
+    command = sys.argv[0] if Path(sys.argv[0]).name == "tayang" else "tayang"
+    default = settings.data_dir == type(settings).model_fields["data_dir"].default
+    return command if default else f"TAYANG_DATA_DIR={shlex.quote(str(settings.data_dir))} {command}"
 
 
 def _curls(settings: Settings, api: str, token: str) -> list[str]:

@@ -16,7 +16,7 @@ import asyncpg
 from maintenance.prepare import prepare_database
 from tayang.banner import banner
 from tayang.embedded import EmbeddedCluster, Node
-from tayang.examples import EXAMPLES, load_examples
+from tayang.examples import EXAMPLES, ExamplesError, load_examples
 from tayang.process import set_up_logging
 from tayang.secrets import with_secrets, write_private
 from tayang.service import address, backoffice_listener, start_workers, stop_event
@@ -31,7 +31,7 @@ _SERVER_CHECK_SECONDS: Final = 0.5
 
 
 class PartDiedError(Exception):
-    """A part of the service ended by itself; the rest was stopped (exit code 1)."""
+    """A part of the service ended by itself, or its examples could not be loaded; the rest was stopped."""
 
 
 def up(settings: Settings) -> None:
@@ -61,11 +61,18 @@ async def _run(settings: Settings, nodes: list[Node]) -> None:
         settings = await _start_parts(supervisor, settings)
         await _until_ready(supervisor, settings)
         if EXAMPLES.is_dir():
-            await load_examples(f"http://{settings.http_host}:{settings.http_port}", settings.admin_key)
+            await _load_examples(settings)
         print(banner(settings, supervisor.parts, nodes), flush=True)  # noqa: T201  (what the user came for)
         await _until_stopped(supervisor, nodes, stop)
     finally:
         await supervisor.stop()
+
+
+async def _load_examples(settings: Settings) -> None:
+    try:
+        await load_examples(f"http://{settings.http_host}:{settings.http_port}", settings.admin_key)
+    except (ExamplesError, aiohttp.ClientError, TimeoutError) as error:
+        raise PartDiedError(f"the examples can't be loaded: {error or type(error).__name__}") from error
 
 
 async def _prepare(settings: Settings) -> None:

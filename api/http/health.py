@@ -32,11 +32,10 @@ async def get_ready(request: web.Request) -> web.Response:
 
 def readiness(delivery: Delivery) -> dict[str, dict[str, Any]]:
     reader, pending, stats = delivery.reader, delivery.pending, delivery.flusher.stats
-    snapshot = reader.latest
     reading = [server.name for server in reader.servers if reader.in_use(server)]
     return {
         "reads": {
-            "ok": snapshot is not None and bool(reading),
+            "ok": reader.answering,
             "servers": reading,
             "catalog_version": reader.catalog.version,
         },

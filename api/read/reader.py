@@ -27,6 +27,7 @@ log = logging.getLogger("tayang.read")
 
 #: An idle process asks this often: what is merged is forgotten, and a change of catalog is seen.
 _HEARTBEAT_SECONDS: Final = 0.25
+_ANSWERING_SECONDS: Final = 3.0
 
 
 class View(NamedTuple):
@@ -69,6 +70,8 @@ class Reader:
         self._max_users = max_users
         self._queue: deque[tuple[str, asyncio.Future[View]]] = deque()
         self._wake = asyncio.Event()
+        self._read_at = -_ANSWERING_SECONDS
+        self._given_up_through = 0
 
     async def view(self, user_id: str) -> View:
         """The user's state now. Raises ProblemError (503) when no server can tell, or too many ask."""
@@ -78,6 +81,11 @@ class Reader:
         self._queue.append((user_id, future))
         self._wake.set()
         return await future
+
+    @property
+    def answering(self) -> bool:
+        """Whether a read has worked just now. An idle process reads too, several times a second."""
+        return asyncio.get_running_loop().time() - self._read_at < _ANSWERING_SECONDS
 
     async def run(self) -> None:
         """Answer batch after batch, until cancelled."""
@@ -124,7 +132,7 @@ class Reader:
                 continue
             try:
                 snapshot = await server.snapshot(users)
-                if snapshot.watermark < self._pending.forgotten_through:
+                if not self._covers(snapshot):
                     self.stats.unusable_snapshots += 1
                     continue
                 if snapshot.version != self.catalog.version:
@@ -135,9 +143,29 @@ class Reader:
                 continue
             self.stats.batches[server.name] += 1
             self.latest = snapshot
+            self._read_at = asyncio.get_running_loop().time()
             self._on_snapshot(snapshot)
             return snapshot
         raise busy(errors.UNAVAILABLE, "Neither the replica nor the primary answers. Try again.")
+
+    def _covers(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot shows as merged all that was forgotten here.
+
+        A primary that does not is the truth all the same: nothing will ever show more.
+        """
+        forgotten = self._pending.forgotten_through
+        if snapshot.watermark >= forgotten or forgotten <= self._given_up_through:
+            return True
+        if snapshot.replayed is not None:
+            return False
+        log.critical(
+            "the primary shows events up to %d as merged where %d had been seen: a failover has lost merged "
+            "events, or the watermark of this process was removed",
+            snapshot.watermark,
+            forgotten,
+        )
+        self._given_up_through = forgotten
+        return True
 
     def in_use(self, server: Server) -> bool:
         return server.usable and not self._freshness.stale(server)

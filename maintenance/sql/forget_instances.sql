@@ -1,6 +1,6 @@
--- Purpose: drop the watermarks of api processes that are gone: nothing merged for a day and nothing buffered.
---   A process that lives on merely starts a new row with its next merge.
--- Parameters: $1 timestamptz, one day ago.
+-- Purpose: drop the watermarks of api processes that are gone: nothing merged for a month, nothing buffered.
+--   A process that lives on all the same reads from the primary once more and starts a new row.
+-- Parameters: $1 timestamptz, a month ago.
 -- Locks: row locks on what is deleted.
 DELETE FROM buffer_watermarks AS w
 WHERE w.merged_at < $1

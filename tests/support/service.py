@@ -1,0 +1,115 @@
+"""An api process's application on a real socket, inside the test's event loop, and a client for it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from api.app import create_app
+from api.config import ApiConfig
+from api.http.delivery import DELIVERY, Delivery
+from tayang.user_token import mint
+from tests.support.database import Database
+from tests.support.waiting import until
+
+ADMIN_KEY = "the-admin-key-of-the-tests"
+USER_SECRET = "the-user-secret-of-the-tests-is-long-enough"
+TOKEN_SECRET = "the-token-secret-of-the-tests"
+
+ServiceFactory = Callable[..., Awaitable["Service"]]
+
+
+class Service:
+    """`config` members override the test defaults; the merge runs only when a test calls it."""
+
+    def __init__(self, database: Database, runner: web.AppRunner, client: aiohttp.ClientSession) -> None:
+        self.database = database
+        self.client = client
+        self._runner = runner
+
+    @classmethod
+    async def start(cls, database: Database, **config: Any) -> "Service":
+        values: dict[str, Any] = {
+            "primary_dsn": database.primary_dsn,
+            "replica_dsn": database.replica_dsn,
+            "admin_key": ADMIN_KEY,
+            "token_secrets": (TOKEN_SECRET,),
+            "user_jwt_secret": USER_SECRET,
+            "stop_merge_seconds": 0.0,
+        }
+        app = create_app(ApiConfig(**(values | config)))
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=5)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        service = cls(database, runner, aiohttp.ClientSession(f"http://{host}:{port}"))
+        await until(service.ready, "the service is ready")
+        return service
+
+    @property
+    def delivery(self) -> Delivery:
+        return self._runner.app[DELIVERY]
+
+    async def ready(self) -> bool:
+        async with self.client.get("/readyz") as response:
+            return response.ok
+
+    async def close(self) -> None:
+        await self.client.close()
+        await self._runner.cleanup()
+
+    async def create(self, key: str, **fields: Any) -> int:
+        """A live campaign for everyone at placement `home`; returns its id once GET can see it."""
+        document = {
+            "key": key,
+            "name": key,
+            "status": "live",
+            "placement": "home",
+            "variants": [{"key": "a", "weight": 1, "content": {"title": key}}],
+            **fields,
+        }
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        async with self.client.post("/v1/admin/campaigns", json=document, headers=headers) as response:
+            assert response.status == 201, await response.text()
+            campaign = await response.json()
+        await self.database.caught_up()
+        return int(campaign["id"])
+
+    async def popups(self, user: str, query: str = "placement=home") -> list[dict[str, Any]]:
+        status, document = await self.get_popups(user, query)
+        assert status == 200, document
+        return list(document["popups"])
+
+    async def get_popups(self, user: str, query: str = "placement=home") -> tuple[int, dict[str, Any]]:
+        async with self.client.get(f"/v1/popups?{query}", headers=bearer(user)) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def post(self, user: str, document: Any) -> tuple[int, dict[str, Any]]:
+        """POST /v1/impressions."""
+        async with self.client.post("/v1/impressions", json=document, headers=bearer(user)) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def show(self, user: str, query: str = "placement=home", **event: Any) -> str:
+        """Fetch the first popup and confirm that it was shown; returns its campaign."""
+        popup = (await self.popups(user, query))[0]
+        status, document = await self.post(user, {"token": popup["token"], **event})
+        assert status == 202, document
+        return str(popup["campaign"])
+
+
+def bearer(user: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {user_jwt(user)}"}
+
+
+_jwts: dict[str, tuple[str, float]] = {}
+
+
+def user_jwt(user: str) -> str:
+    token, minted = _jwts.get(user, ("", 0.0))
+    if time.time() - minted > 3600:
+        token = mint(USER_SECRET, user)
+        _jwts[user] = (token, time.time())
+    return token
