@@ -1,0 +1,1 @@
+"""Load from outside: it speaks HTTP and SQL, starts `tayang` commands, and imports nothing of the service."""

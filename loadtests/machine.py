@@ -1,0 +1,71 @@
+"""Where and with what it was measured."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]
+
+_ROOT: Final = Path(__file__).parent.parent
+_PACKAGES: Final = ("tayang", "aiohttp", "uvloop", "asyncpg", "pydantic", "pyjwt", "cryptography")
+_GIT_SECONDS: Final = 10
+
+
+def describe(postgresql: str, load_before: tuple[float, float, float]) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]]),
+        "commit": commit(),
+        "cpu": _cpu(),
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "load_before": [round(load, 2) for load in load_before],
+        "load_after": [round(load, 2) for load in os.getloadavg()],
+        "python": platform.python_version(),
+        "postgresql": postgresql,
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def commit() -> str:
+    """The short hash, and whether the checkout differs from it; "unknown" outside of a checkout."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".", ":!docs/benchmarks.md")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return f"{head}, with uncommitted changes" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(_ROOT), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=_GIT_SECONDS,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,42 @@
+"""How much of what the benchmark does. `QUICK` only shows that it works: its figures mean nothing."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`users` have counts, JWTs and tokens; the merge part adds users with counts up to `merge_users`."""
+
+    connections: int
+    users: int
+    rounds: int
+    warm_up_seconds: float
+    measure_seconds: float
+    merge_users: int
+    merge_rows: int
+    merges: int  # of each kind
+
+
+FULL = Plan(
+    connections=32,
+    users=100_000,
+    rounds=5,
+    warm_up_seconds=1.0,
+    measure_seconds=5.0,
+    merge_users=500_000,
+    merge_rows=10_000,
+    merges=10,
+)
+QUICK = Plan(
+    connections=8,
+    users=2_000,
+    rounds=1,
+    warm_up_seconds=0.1,
+    measure_seconds=0.3,
+    merge_users=4_000,
+    merge_rows=500,
+    merges=1,
+)
+
+#: Counted campaigns of each user.
+ROWS_A_USER = 10

@@ -1,0 +1,109 @@
+"""The result on a terminal."""
+
+import statistics
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.figures import AIMS, TARGETS, TITLES, HttpFigures, MergeFigures, spread
+
+#: Characters a line for a file or a pipe: no cell is broken.
+_PLAIN_WIDTH: Final = 140
+
+
+def show(http: HttpFigures | None, merge: MergeFigures | None) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PLAIN_WIDTH, color_system=None)
+    for title, rows in sections(http, merge):
+        table = Table(*rows[0], title=title, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in rows[1:]:
+            table.add_row(*row)
+        console.print(table)
+
+
+def sections(http: HttpFigures | None, merge: MergeFigures | None) -> list[tuple[str, list[list[str]]]]:
+    """Tables as (title, rows); the first row holds the headings."""
+    tables = []
+    if http:
+        tables += [("Requests per second", requests(http)), ("CPU seconds per 1,000 requests", cpu(http))]
+    if merge:
+        tables.append((f"Merge, {merge.counted_rows:,} rows already counted", merges(merge)))
+    return tables
+
+
+def requests(http: HttpFigures) -> list[list[str]]:
+    head = [
+        "",
+        "requests/s",
+        "spread",
+        "p50 ms",
+        "p99 ms",
+        "server busy",
+        "others busy",
+        "of bare",
+        "of bare, by CPU",
+        "aim",
+    ]
+    rows = [head]
+    for target in TARGETS:
+        runs = http.of(target)
+        rates = [run.requests_per_second for run in runs]
+        rows.append(
+            [
+                TITLES[target],
+                f"{statistics.median(rates):,.0f}",
+                f"{spread(rates):.1%}",
+                f"{statistics.median(run.p50_ms for run in runs):.2f}",
+                f"{statistics.median(run.p99_ms for run in runs):.2f}",
+                f"{statistics.median(run.server_busy for run in runs):.0%}",
+                f"{statistics.median(run.others_busy for run in runs):.0%}",
+                f"{statistics.median(http.ratios(target)):.3f}",
+                f"{http.cpu_ratio(target):.3f}",
+                _aim(http, target),
+            ]
+        )
+    return rows
+
+
+def cpu(http: HttpFigures) -> list[list[str]]:
+    parts = ("bare", "api", "primary", "replica", "maintenance", "generator")
+    rows = [["", *parts]]
+    for target in TARGETS:
+        runs = http.of(target)
+        seconds = [
+            f"{statistics.median(run.cpu_seconds[part] for run in runs):.4f}"
+            if part in runs[0].cpu_seconds
+            else ""
+            for part in parts
+        ]
+        rows.append([TITLES[target], *seconds])
+    return rows
+
+
+def merges(merge: MergeFigures) -> list[list[str]]:
+    rows = [["users", "state", "merges", "users a merge", "rows/s", "spread", "WAL bytes/row", "spread"]]
+    for series in merge.series:
+        rates, wal = series.rows_per_second(), series.wal_bytes_per_row()
+        rows.append(
+            [
+                series.users,
+                series.state,
+                str(len(series.runs)),
+                f"{series.users_per_merge():,.0f}",
+                f"{statistics.median(rates):,.0f}",
+                f"{spread(rates):.1%}",
+                f"{statistics.median(wal):,.0f}",
+                f"{spread(wal):.1%}",
+            ]
+        )
+    return rows
+
+
+def _aim(http: HttpFigures, target: str) -> str:
+    if target not in AIMS:
+        return ""
+    return f"≥ {AIMS[target]:.2f}: {'reached' if http.reached(target) else 'NOT reached'}"

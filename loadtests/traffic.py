@@ -1,0 +1,89 @@
+"""The requests: users with JWTs of their own, and tokens got from the API as phones get them."""
+
+import json
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
+from typing import Final
+
+import jwt
+
+from loadtests.campaigns import QUERIES
+from loadtests.generator import Request
+
+_VALID_SECONDS: Final = 86_400
+_SEED: Final = 7
+
+
+class Population:
+    """`count` users with JWTs; `tokens` are the popups that were served to them and not yet confirmed."""
+
+    def __init__(self, count: int, secret: str, address: tuple[str, int]) -> None:
+        self._host = f"{address[0]}:{address[1]}".encode()
+        self._jwts = [_mint(secret, user_id(number)) for number in range(count)]
+        self._random = random.Random(_SEED)
+        self.tokens: list[tuple[int, bytes]] = []
+        self.served = 0
+
+    def everyone_once(self) -> Iterator[Request]:
+        """One GET of each user, in random order."""
+        return self._gets(self._shuffled())
+
+    def gets(self) -> Iterator[Request]:
+        """GETs without end: all users in random order, then again."""
+        return self._gets(cycle(self._shuffled()))
+
+    def posts(self) -> Iterator[Request]:
+        """One POST for each token left, until none is."""
+        tokens, jwts, host = self.tokens, self._jwts, self._host
+        while tokens:
+            number, token = tokens.pop()
+            body = b'{"token":"%b"}' % token
+            yield (
+                b"POST /v1/impressions HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (host, jwts[number], len(body), body),
+                number,
+            )
+
+    def keep_tokens(self, number: int, body: bytes) -> None:
+        """From an answer to a GET of user `number`."""
+        popups = json.loads(body)["popups"]
+        self.served += len(popups)
+        self.tokens.extend((number, popup["token"].encode()) for popup in popups)
+
+    def mix_tokens(self) -> None:
+        self._random.shuffle(self.tokens)
+
+    def _gets(self, numbers: Iterable[int]) -> Iterator[Request]:
+        jwts, host = self._jwts, self._host
+        for number, query in zip(numbers, cycle(query.encode() for query in QUERIES), strict=False):
+            yield (
+                b"GET /v1/popups?%b HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n\r\n"
+                % (query, host, jwts[number]),
+                number,
+            )
+
+    def _shuffled(self) -> Sequence[int]:
+        numbers = list(range(len(self._jwts)))
+        self._random.shuffle(numbers)
+        return numbers
+
+
+def bare_gets(address: tuple[str, int]) -> Iterator[Request]:
+    """The shortest request there is: the yardstick gets no long headers to parse."""
+    request = f"GET / HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n\r\n".encode()
+    while True:
+        yield request, 0
+
+
+def user_id(number: int) -> str:
+    """As sql/seed_counts.sql and sql/fill_buffer.sql write it."""
+    return f"user-{number:07d}"
+
+
+def _mint(secret: str, user: str) -> bytes:
+    now = int(time.time())
+    claims = {"sub": user, "iat": now, "exp": now + _VALID_SECONDS}
+    return jwt.encode(claims, secret, algorithm="HS256").encode()
