@@ -32,7 +32,7 @@ class ApiConfig:
     read_timeout_seconds: float = 1.0
     database_timeout_seconds: float = 5.0
     max_staleness_seconds: float = 5.0
-    verified_max_tokens: int = 100_000
+    verified_max_tokens: int = 200_000
 
     body_max_bytes: int = 256 * 1024
     body_timeout_seconds: float = 10.0

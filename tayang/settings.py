@@ -52,12 +52,22 @@ class Settings(BaseSettings):
     pending_max_rows: int = Field(
         250_000, ge=100, description="unmerged events of a process; then 503 (about 0.6 KB each)"
     )
+    remembered_max_rows: int = Field(
+        100_000, ge=1000, description="merged events whose resend is recognised without another row"
+    )
+    flush_max_rows: int = Field(10_000, ge=1, le=1_000_000, description="rows in one COPY")
+    idle_probe_seconds: float = Field(
+        0.5, gt=0, le=60, description="how soon an idle process notices that its buffered rows are gone"
+    )
     ack_timeout_seconds: float = Field(5.0, gt=0, le=60, description="wait for the COPY's commit; then 503")
     stop_flush_seconds: float = Field(10.0, gt=0, le=300, description="time to flush at a stop")
     stop_merge_seconds: float = Field(3.0, ge=0, le=300, description="time to see the rest merged at a stop")
 
     read_queue_max_requests: int = Field(10_000, ge=1, description="requests waiting to be read; then 503")
     read_batch_max_users: int = Field(512, ge=1, le=10_000, description="users in one read batch")
+    verified_max_tokens: int = Field(
+        200_000, ge=2, description="verified JWTs remembered until they expire (about 0.4 KB each)"
+    )
     read_timeout_seconds: float = Field(
         1.0, gt=0, le=30, description="wait for one server's answer to a read"
     )
@@ -66,6 +76,12 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="a replica further behind isn't read"
     )
 
+    body_max_bytes: int = Field(256 * 1024, ge=1024, description="largest body of a mobile request")
+    body_timeout_seconds: float = Field(10.0, gt=0, le=300, description="wait for a mobile request's body")
+    admin_body_max_bytes: int = Field(1024 * 1024, ge=1024, description="largest body of an admin request")
+    admin_pool_max_connections: int = Field(
+        4, ge=1, le=100, description="connections of the admin API to the primary, for each process"
+    )
     audience_max_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest audience upload")
     audience_max_seconds: float = Field(900.0, gt=0, description="longest audience upload")
 
@@ -132,10 +148,26 @@ class Settings(BaseSettings):
             )
 
 
-def load_settings(**overrides: Any) -> Settings:
+class OwnSettings(Settings):
+    """For `tayang up` itself: what an earlier one has left, perhaps because it was killed, isn't for it."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, dotenv_settings, file_secret_settings
+        return init_settings, env_settings
+
+
+def load_settings(kind: type[Settings] = Settings, /, **overrides: Any) -> Settings:
     """Raises SettingsError naming the variable."""
     try:
-        return Settings(**overrides)
+        return kind(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = "TAYANG_" + str(first["loc"][0]).upper() if first["loc"] else "the settings"
