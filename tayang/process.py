@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ import uvloop
 from aiohttp import web
 
 from api.app import create_app, create_backoffice
+from api.http.delivery import DELIVERY
+from api.http.health import readiness
 from maintenance.loop import maintain
 from tayang.settings import Settings
 
@@ -22,6 +25,9 @@ LIFELINE_VARIABLE: Final = "TAYANG_LIFELINE_FD"
 _LISTEN_BACKLOG: Final = 1024
 #: A handler waits for its acknowledgement at most; then the server stops waiting for the handler.
 _HANDLER_GRACE_SECONDS: Final = 2.0
+#: A worker whose databases are away starts all the same, and says so in /readyz.
+_WARM_UP_MAX_SECONDS: Final = 2.0
+_WARM_UP_POLL_SECONDS: Final = 0.01
 _MAX_LINE_BYTES: Final = 8190
 _KEEPALIVE_SECONDS: Final = 75.0
 
@@ -82,7 +88,18 @@ async def _serve(
     )
     await runner.setup()
     try:
+        await _warmed_up(app, stop)
         await web.SockSite(runner, listener, backlog=_LISTEN_BACKLOG).start()
         await stop.wait()
     finally:
         await runner.cleanup()
+
+
+async def _warmed_up(app: web.Application, stop: asyncio.Event) -> None:
+    """Return when the worker can answer: what waits in its socket's queue would get 503 before."""
+    delivery = app.get(DELIVERY)
+    deadline = time.monotonic() + _WARM_UP_MAX_SECONDS
+    while delivery is not None and not stop.is_set() and time.monotonic() < deadline:
+        if all(part["ok"] for part in readiness(delivery).values()):
+            return
+        await asyncio.sleep(_WARM_UP_POLL_SECONDS)

@@ -7,7 +7,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from admin_support import (  # noqa: F401  (the fixtures are used by name)
+from aiohttp import ClientSession
+
+from api.admin import admin_routes
+from api.admin.store import load_sql
+from api.campaigns.model import CampaignIn
+from tests.integration.admin_support import (  # noqa: F401  (the fixtures are used by name)
     ADMIN_KEY,
     CAMPAIGNS,
     Client,
@@ -19,11 +24,6 @@ from admin_support import (  # noqa: F401  (the fixtures are used by name)
     problem,
     serve_admin,
 )
-from aiohttp import ClientSession
-
-from api.admin import admin_routes
-from api.admin.store import load_sql
-from api.campaigns.model import CampaignIn
 
 FULL = campaign(
     key="ramadan-sale",

@@ -11,7 +11,11 @@ from typing import Any, Self
 
 import asyncpg
 import pytest
-from admin_support import (  # noqa: F401  (the fixtures are used by name)
+
+from api.admin.audience_load import COPY_BYTES, load_audience
+from api.admin.store import load_sql
+from tayang.import_audience import import_audience
+from tests.integration.admin_support import (  # noqa: F401  (the fixtures are used by name)
     ADMIN_KEY,
     CAMPAIGNS,
     Client,
@@ -22,10 +26,6 @@ from admin_support import (  # noqa: F401  (the fixtures are used by name)
     problem,
     serve_admin,
 )
-
-from api.admin.audience_load import COPY_BYTES, load_audience
-from api.admin.store import load_sql
-from tayang.import_audience import import_audience
 
 AUDIENCE = f"{CAMPAIGNS}/sale/audience"
 CSV = {"Content-Type": "text/csv"}
