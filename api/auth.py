@@ -72,7 +72,7 @@ class UserAuthenticator:
         problem = user_id_problem(user_id)
         if problem is not None:
             raise _refused(f"The JWT's sub {problem}.")
-        return user_id, min(claims["exp"], now_seconds + _REMEMBER_SECONDS)
+        return user_id, min(int(claims["exp"]), now_seconds + _REMEMBER_SECONDS)
 
 
 def authenticator(secret: str, public_key_file: Path | None, *, max_tokens: int) -> UserAuthenticator:

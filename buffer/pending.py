@@ -9,7 +9,7 @@ Sequence numbers are contiguous. Three positions cut the list, oldest first:
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from buffer.record import Entry, event_key, make_entry
@@ -51,8 +51,12 @@ class PendingList:
     def unsent_rows(self) -> int:
         return len(self._unsent)
 
-    def room_for(self, rows: int) -> bool:
-        return len(self._entries) + rows <= self.max_rows
+    def room_for(self, keys: Collection[bytes]) -> bool:
+        """Whether events with these keys can all be appended. A known one takes no room."""
+        room = self.max_rows - len(self._entries)
+        if len(keys) <= room:
+            return True
+        return sum(key not in self._by_key and key not in self._merged_keys for key in keys) <= room
 
     def append(
         self,

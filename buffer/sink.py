@@ -50,8 +50,14 @@ class CopySink:
 
     async def open(self, on_lost: Callable[[], None]) -> int:
         await self.close()
-        self._connection = await open_connection(self._connect, seconds=self._timeout_seconds)
-        self._connection.add_termination_listener(lambda _: on_lost())
+        connection = await open_connection(self._connect, seconds=self._timeout_seconds)
+
+        def lost(_: object) -> None:
+            if self._connection is connection:  # not one that was closed here, which is reported later
+                on_lost()
+
+        connection.add_termination_listener(lost)
+        self._connection = connection
         return await self.watermark()
 
     async def write(self, rows: list[bytes]) -> None:
@@ -76,8 +82,8 @@ class CopySink:
 
     async def close(self) -> None:
         if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            connection.terminate()
 
     def _open_connection(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

@@ -6,15 +6,14 @@ themselves are emptied later, in turn, so that a merge never blocks a flusher (d
 
 import time
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 
 from buffer.contract import BUFFER_TABLES
 from maintenance.duty import MERGE_LOCK, statement
-from maintenance.partitions import Bounds, bounds
+from maintenance.partitions import bounds
 
 #: Rows of one instance in one transaction: bounds its duration (about 100k rows a second) and its locks.
 MERGE_MAX_ROWS: Final = 50_000
@@ -66,7 +65,7 @@ async def merge_once(
     async with connection.transaction():
         await connection.execute(_TAKE_TURN, MERGE_LOCK)
         limits = await bounds(connection)
-        row = await connection.fetchrow(_MERGE, max_rows, *_arguments(limits), now)
+        row = await connection.fetchrow(_MERGE, max_rows, limits.ids, limits.midnights, now)
     assert row is not None  # an aggregate without GROUP BY
     return MergeResult(
         rows=row["rows"],
@@ -130,7 +129,3 @@ async def _empty(connection: asyncpg.Connection, table: str) -> bool:
     except asyncpg.LockNotAvailableError:
         return False
     return True
-
-
-def _arguments(limits: Bounds) -> tuple[UUID, UUID, date, date]:
-    return limits.first_id, limits.end_id, limits.first_day, limits.end_day

@@ -28,12 +28,10 @@ _DETACHED: Final = statement("detached_partitions")
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the log and the daily counts can take: [first, end) of each."""
+    """What the log and the daily counts can take: first, end, first, end … of each run of partitions."""
 
-    first_id: UUID
-    end_id: UUID
-    first_day: date
-    end_day: date
+    ids: list[UUID]
+    midnights: list[datetime]
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,25 @@ def first_id_of(day: date) -> UUID:
 
 async def bounds(connection: asyncpg.Connection) -> Bounds:
     """From the catalogs of the database, so that the merge agrees with what is there."""
-    log_parts = [part for part in await partitions_of(connection, "impressions") if not part.detaching]
-    day_parts = [
-        part for part in await partitions_of(connection, "campaign_daily_counts") if not part.detaching
-    ]
-    if not log_parts or not day_parts:
-        nothing = UUID(int=0)
-        return Bounds(nothing, nothing, date.min, date.min)
+    ids = _runs(await partitions_of(connection, "impressions"))
+    days = _runs(await partitions_of(connection, "campaign_daily_counts"))
     return Bounds(
-        UUID(log_parts[0].lower),
-        UUID(log_parts[-1].upper),
-        date.fromisoformat(day_parts[0].lower),
-        date.fromisoformat(day_parts[-1].upper),
+        [UUID(bound) for bound in ids],
+        [datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in days],
     )
+
+
+def _runs(partitions: list[Partition]) -> list[str]:
+    """Where runs of adjoining partitions begin and end."""
+    edges: list[str] = []
+    for part in partitions:
+        if part.detaching:
+            continue
+        if edges and edges[-1] == part.lower:
+            edges[-1] = part.upper
+        else:
+            edges += [part.lower, part.upper]
+    return edges
 
 
 async def partitions_of(connection: asyncpg.Connection, table: str) -> list[Partition]:

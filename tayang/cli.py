@@ -14,8 +14,6 @@ import typer
 from maintenance.connection import check_version, connect
 from maintenance.duty import MaintenanceError
 from maintenance.merge import MergeResult, merge_all
-from maintenance.migrate import check_schema
-from maintenance.prepare import prepare_database
 from tayang.embedded import EmbeddedError
 from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
 from tayang.user_token import mint
@@ -113,6 +111,8 @@ def merge(
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema and create the partitions of the coming days."""
+    from maintenance.prepare import prepare_database  # noqa: PLC0415
+
     revision = asyncio.run(prepare_database(load_settings().maintenance()))
     typer.echo(f"the schema is at {revision}")
 
@@ -158,6 +158,8 @@ def demo(
 
 
 async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
+    from maintenance.migrate import check_schema  # noqa: PLC0415
+
     connection = await connect(settings.maintenance(), "merge")
     try:
         check_version(connection)

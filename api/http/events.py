@@ -21,6 +21,7 @@ from api.http.delivery import DELIVERY, Delivery
 from api.tokens import PopupToken, TokenForgedError, TokenMalformedError
 from buffer.contract import KIND_IMPRESSION
 from buffer.flusher import AckTimeoutError
+from buffer.record import event_key
 
 EVENTS_MAX: Final = 100
 _HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -133,7 +134,9 @@ def _instant_us(text: Any) -> int:
 
 async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> None:
     """Queue the events together and wait until they are committed. Raises ProblemError (503)."""
-    if not delivery.pending.room_for(len(events)):
+    if not delivery.pending.room_for(
+        {event_key(token.impression_id, KIND_IMPRESSION) for token, _ in events}
+    ):
         raise busy(errors.BUFFER_FULL, "Nothing was stored. Send it again after the time in Retry-After.")
     last = 0
     for token, occurred_at_us in events:

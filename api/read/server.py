@@ -92,7 +92,7 @@ class Server:
                 )
             except ConnectionFailedError:
                 if connection.is_closed():
-                    self._connection_lost()
+                    self._connection_lost(connection)
                 raise
 
     async def _open(self) -> bool:
@@ -102,18 +102,19 @@ class Server:
             log.warning("%s: cannot connect: %s", self.name, error)
             return False
         self._lost.clear()
-        connection.add_termination_listener(lambda _: self._connection_lost())
+        connection.add_termination_listener(lambda _: self._connection_lost(connection))
         self._connection = connection
         self.connected.set()
         log.info("%s: connected", self.name)
         return True
 
-    def _connection_lost(self) -> None:
-        self.connected.clear()
-        self._lost.set()
+    def _connection_lost(self, connection: asyncpg.Connection) -> None:
+        if self._connection is connection:  # not one that was closed here, which is reported later
+            self.connected.clear()
+            self._lost.set()
 
     def _close(self) -> None:
         self.connected.clear()
         if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            connection.terminate()

@@ -2,9 +2,9 @@
 --   the log; only the rows that the log had not known move the counts; the watermarks and the tick follow.
 --   The prefix of each instance is cut at $1 rows, so a backlog is worked off in bounded transactions.
 -- Parameters: $1 bigint, the most rows of one instance in one merge;
---   $2, $3 uuid, the log's bounds: ids in [$2, $3) have a partition;
---   $4, $5 date, the daily counts' bounds: days in [$4, $5) have a partition;
---   $6 timestamptz, now.
+--   $2 uuid[], what the log can take: ids from the 1st to below the 2nd, from the 3rd to below the 4th …;
+--   $3 timestamptz[], the same for the daily counts, by UTC midnights;
+--   $4 timestamptz, now.
 -- Locks: row locks on the counts in key order; none on the buffer beyond ACCESS SHARE.
 -- Returns one row: rows, unfit and quarantined among them, events, users, campaigns.
 WITH lowest AS MATERIALIZED (
@@ -18,8 +18,10 @@ fresh AS MATERIALIZED (
     SELECT
         b.*,
         (
-            b.impression_id >= $2 AND b.impression_id < $3
-            AND b.occurred_at >= $4::date + interval '1 day' AND b.occurred_at < $5::date - interval '1 day'
+            width_bucket(b.impression_id, $2::uuid[]) % 2 = 1
+            -- In no zone is it further from UTC's date than a day.
+            AND width_bucket(b.occurred_at - interval '1 day', $3::timestamptz[]) % 2 = 1
+            AND width_bucket(b.occurred_at + interval '1 day', $3::timestamptz[]) % 2 = 1
         ) AS fits
     FROM impression_buffer AS b
     INNER JOIN lowest ON lowest.instance = b.instance
@@ -28,7 +30,7 @@ fresh AS MATERIALIZED (
 quarantined AS (
     INSERT INTO impression_quarantine
     SELECT DISTINCT ON (impression_id, kind, user_id)
-        instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, $6
+        instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, $4
     FROM fresh
     WHERE NOT fits
     ORDER BY impression_id, kind, user_id
@@ -43,7 +45,7 @@ logged AS (
     WHERE fits
     ORDER BY impression_id, kind, user_id, occurred_at
     ON CONFLICT DO NOTHING
-    RETURNING kind, user_id, campaign_id, variant, occurred_at
+    RETURNING impression_id, kind, user_id, campaign_id, variant, occurred_at
 ),
 per_user AS MATERIALIZED (
     SELECT
@@ -96,10 +98,12 @@ counted AS (
 ),
 -- A user is new to a campaign when all that is counted came with this merge.
 newcomers AS (
-    SELECT p.user_id, p.campaign_id, p.first_at
+    SELECT DISTINCT ON (l.user_id, l.campaign_id) l.user_id, l.impression_id
     FROM per_user AS p
     INNER JOIN counted AS c ON c.user_id = p.user_id AND c.campaign_id = p.campaign_id AND c.total = p.total
+    INNER JOIN logged AS l ON l.user_id = p.user_id AND l.campaign_id = p.campaign_id AND l.kind = 1
     WHERE p.total > 0
+    ORDER BY l.user_id, l.campaign_id, l.occurred_at, l.impression_id
 ),
 daily AS (
     INSERT INTO campaign_daily_counts AS d (day, campaign_id, variant, kind, events, new_users)
@@ -109,11 +113,10 @@ daily AS (
         l.variant,
         l.kind,
         count(*) AS events,
-        count(DISTINCT n.user_id) AS new_users
+        count(n.user_id) AS new_users
     FROM logged AS l
     LEFT JOIN campaigns AS t ON t.id = l.campaign_id
-    LEFT JOIN newcomers AS n
-        ON n.user_id = l.user_id AND n.campaign_id = l.campaign_id AND n.first_at = l.occurred_at AND l.kind = 1
+    LEFT JOIN newcomers AS n ON n.impression_id = l.impression_id AND n.user_id = l.user_id AND l.kind = 1
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4
     ON CONFLICT (day, campaign_id, variant, kind) DO UPDATE SET
@@ -122,15 +125,15 @@ daily AS (
 ),
 marks AS (
     INSERT INTO buffer_watermarks AS w (instance, seq, merged_at)
-    SELECT instance, max(seq), $6 FROM fresh GROUP BY instance ORDER BY instance
+    SELECT instance, max(seq), $4 FROM fresh GROUP BY instance ORDER BY instance
     ON CONFLICT (instance) DO UPDATE SET
         seq = greatest(w.seq, excluded.seq),
         merged_at = excluded.merged_at
 ),
 ticked AS (
-    UPDATE merge_ticks SET tick = tick + 1, merged_at = $6
+    UPDATE merge_ticks SET tick = tick + 1, merged_at = $4
     -- An idle service ticks once a second: often enough to be seen alive, seldom enough to cost nothing.
-    WHERE EXISTS (SELECT FROM fresh) OR merged_at < $6 - interval '1 second'
+    WHERE EXISTS (SELECT FROM fresh) OR merged_at < $4 - interval '1 second'
 )
 SELECT
     (SELECT count(*) FROM fresh) AS rows,
