@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+import hypothesis  # noqa: F401  (its plugin would import it at the end, where CPython 3.11 can fail: gh-106905)
 import pytest
 
 from maintenance.migrate import migrate

@@ -77,8 +77,8 @@ def test_a_resend_is_the_same_event_until_it_is_forgotten_and_none_after() -> No
 def test_a_full_list_takes_resends_and_nothing_else() -> None:
     pending = pending_list(max_rows=2)
     add(pending, 10)
-    assert pending.room_for(1)
-    assert not pending.room_for(2)
+    assert pending.room_for({b"x"})
+    assert not pending.room_for({b"x", b"y"})
     add(pending, 20)
 
     with pytest.raises(PendingFullError):
@@ -96,7 +96,7 @@ def test_acknowledged_rows_still_fill_the_list() -> None:
     add(pending, 10)
     pending.take_unsent(1)
     pending.acknowledge()
-    assert not pending.room_for(1), "an unmerged row may have to be sent again"
+    assert not pending.room_for({b"x"}), "an unmerged row may have to be sent again"
 
 
 def test_rewind_sends_everything_above_the_watermark_again_oldest_first_before_the_new() -> None:
@@ -258,7 +258,7 @@ class AgainstAModel(RuleBasedStateMachine):
     def positions_agree(self) -> None:
         assert positions(self.pending) == (self.forgotten, self.acked, self.sent, len(self.events))
         assert self.pending.unsent_rows == len(self.events) - self.sent
-        assert self.pending.room_for(1) == (len(self.kept()) < self.MAX_ROWS)
+        assert self.pending.room_for({b"x"}) == (len(self.kept()) < self.MAX_ROWS)
 
     @invariant()
     def entries_agree(self) -> None:

@@ -1,0 +1,145 @@
+"""Migrations: up, down and up again give the same database; one runs at a time; nobody waits for ever."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from maintenance import migrate as migrate_module
+from maintenance.duty import MIGRATION_DUTY, MaintenanceError
+from maintenance.migrate import check_schema, migrate, newest_revision
+from tests.support.database import Database
+from tests.support.waiting import until
+
+_SCHEMA = """
+SELECT 'relation' AS what, c.relname AS name, concat_ws(' ', c.relkind, c.relpersistence, c.reloptions,
+    pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid), pg_get_viewdef(c.oid)) AS definition
+FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+UNION ALL
+SELECT 'column', a.attrelid::regclass::text, concat_ws(' ', a.attnum, a.attname,
+    format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attcollation::regcollation,
+    pg_get_expr(d.adbin, d.adrelid))
+FROM pg_attribute AS a
+INNER JOIN pg_class AS c ON c.oid = a.attrelid
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0
+    AND NOT a.attisdropped
+UNION ALL
+SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL
+SELECT 'constraint', conrelid::regclass::text, conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace
+UNION ALL
+SELECT 'trigger', tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL
+SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+ORDER BY 1, 2, 3
+"""
+
+
+async def schema(connection: asyncpg.Connection) -> list[tuple[str, str, str]]:
+    return [tuple(row) for row in await connection.fetch(_SCHEMA)]
+
+
+async def run(database: Database, revision: str = "head") -> str:
+    return await asyncio.to_thread(migrate, database.primary_dsn, revision=revision)
+
+
+async def test_up_down_up(empty_database: Database) -> None:
+    primary = await empty_database.primary()
+    assert await schema(primary) == []
+
+    assert await run(empty_database) == newest_revision()
+    up = await schema(primary)
+    assert len(up) > 100
+    assert await run(empty_database, "base") == "base"
+    down = await schema(primary)
+    assert {name for _, name, _ in down} == {"alembic_version", "alembic_version_pkc"}, (
+        "nothing is left of ours"
+    )
+    assert await run(empty_database) == newest_revision()
+    assert await schema(primary) == up
+
+
+async def test_migrating_again_changes_nothing(database: Database) -> None:
+    primary = await database.primary()
+    await primary.execute("INSERT INTO audience_members VALUES ('ani', 1)")
+    before = await schema(primary)
+    assert await run(database) == newest_revision()
+    assert await schema(primary) == before
+    assert await primary.fetchval("SELECT count(*) FROM audience_members") == 1
+
+
+async def test_two_at_once_take_turns(empty_database: Database) -> None:
+    assert await asyncio.gather(*(run(empty_database) for _ in range(3))) == [newest_revision()] * 3
+
+
+async def test_a_migration_waits_for_one_that_is_under_way(empty_database: Database) -> None:
+    primary = await empty_database.primary()
+    await primary.execute("SELECT pg_advisory_lock($1)", MIGRATION_DUTY)
+    task = asyncio.create_task(run(empty_database))
+
+    async def waiting() -> bool:
+        statement = (
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'tayang migrate' AND wait_event_type = 'Lock')"
+        )
+        return bool(await primary.fetchval(statement))
+
+    await until(waiting, "the migration waits")
+    assert await schema(primary) == []
+    await primary.execute("SELECT pg_advisory_unlock($1)", MIGRATION_DUTY)
+    assert await task == newest_revision()
+
+
+async def test_a_migration_gives_up_rather_than_wait_for_ever(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate_module, "_LOCK_TIMEOUT", "50ms")
+    primary = await empty_database.primary()
+    await primary.execute("SELECT pg_advisory_lock($1)", MIGRATION_DUTY)
+    with pytest.raises(MaintenanceError, match=r"cannot migrate: .*lock timeout"):
+        await run(empty_database)
+    assert await schema(primary) == []
+
+
+async def test_a_migration_that_fails_leaves_nothing_half_done(empty_database: Database) -> None:
+    """Its last statements fail: a table of that name is there already."""
+    primary = await empty_database.primary()
+    await primary.execute("CREATE TABLE impression_quarantine (mine text)")
+    before = await schema(primary)
+    with pytest.raises(MaintenanceError, match=r"cannot migrate: .*impression_quarantine.* already exists"):
+        await run(empty_database)
+    after = [row for row in await schema(primary) if "alembic_version" not in row[1]]
+    assert after == before
+
+
+async def test_a_table_in_use_makes_a_migration_give_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for its lock, it would hold up every query behind it."""
+    monkeypatch.setattr(migrate_module, "_LOCK_TIMEOUT", "50ms")
+    primary = await database.primary()
+    before = await schema(primary)
+    async with primary.transaction():
+        await primary.fetch("SELECT * FROM campaigns")
+        with pytest.raises(MaintenanceError, match=r"cannot migrate: .*lock timeout"):
+            await run(database, "base")
+    assert await schema(primary) == before
+
+
+async def test_check_schema(database: Database, empty_database: Database) -> None:
+    await check_schema(database.primary_dsn)
+    with pytest.raises(MaintenanceError, match=r"is at nothing, .* run 'tayang migrate'"):
+        await check_schema(empty_database.primary_dsn)
+    await run(database, "base")
+    with pytest.raises(MaintenanceError, match="run 'tayang migrate'"):
+        await check_schema(database.primary_dsn)
+
+
+async def test_an_unreachable_server_is_one_clear_error() -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
+    with pytest.raises(MaintenanceError, match="cannot connect"):
+        await check_schema(nowhere)
+    with pytest.raises(MaintenanceError, match="cannot migrate"):
+        await asyncio.to_thread(migrate, nowhere)
