@@ -13,6 +13,15 @@ import asyncpg
 T = TypeVar("T")
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
 
+#: InternalClientError is what asyncpg makes of some connections that break in the middle of an answer.
+_DRIVER_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 
 class ConnectionFailedError(Exception):
     """The server can't be reached, hung, or refused. What was under way may have been committed."""
@@ -27,7 +36,7 @@ async def open_connection(connect: Connect, *, seconds: float) -> asyncpg.Connec
     try:
         async with asyncio.timeout(seconds):
             return await connect()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except _DRIVER_ERRORS as error:
         raise _failure(error) from error
 
 
@@ -36,7 +45,7 @@ async def bounded(connection: asyncpg.Connection, operation: Awaitable[T], *, se
     deadline = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:
         return await operation
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+    except _DRIVER_ERRORS as error:
         raise _failure(error) from error
     finally:
         deadline.cancel()

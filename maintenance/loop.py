@@ -32,7 +32,14 @@ _RECONNECT_MAX_SECONDS: Final = 5.0
 _FORGET_INSTANCES: Final = statement("forget_instances")
 _PERSISTENCE: Final = statement("buffer_persistence")
 
-_LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+#: InternalClientError is what asyncpg makes of some connections that break in the middle of an answer.
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 Duty = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
