@@ -2,30 +2,24 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from select import select
 from typing import Final
 
 import uvloop
 
+from loadtests.bare_process import Address, BareHandler, bare_handler
 from loadtests.cores import Split, Usage, cpu_seconds, pin, unpin
 from loadtests.database import Database
-from loadtests.figures import QUIET_SHARE, TARGETS, HttpFigures, HttpRun, percentile
+from loadtests.figures import TARGETS, HttpFigures, HttpRun, percentile
 from loadtests.generator import LoadResult, OnAnswer, Request, closed_loop
 from loadtests.plan import Plan
 from loadtests.progress import Progress
 from loadtests.service import BenchError, Service
 from loadtests.traffic import Population, bare_gets
 
-_BARE_START_SECONDS: Final = 20.0
-_BARE_STOP_SECONDS: Final = 10.0
-_STATUS: Final = {"bare": 200, "get": 200, "post": 202}
-
-Address = tuple[str, int]
+_STATUS: Final = {"bare": 200, "bare_long": 200, "get": 200, "post": 202}
 
 
 def measure_http(
@@ -38,40 +32,39 @@ def measure_http(
     with progress.step(f"JWTs of {plan.users:,} users"):
         population = Population(plan.users, service.user_secret, service.address)
     with progress.step("one GET of each user: the JWTs get known, the tokens are kept"):
-        before = service.metrics()
-        harvest = _load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
-        left_out = _left_out(before, service.metrics(), harvest.answers)
-        popups_a_get = population.served / harvest.answers
-        population.mix_tokens()
-    progress.say(f"{popups_a_get:.2f} popups a GET, {len(population.tokens):,} tokens")
+        left_out = _harvest(plan, service, population)
+    progress.say(f"{population.served / plan.users:.2f} popups a GET, {len(population.tokens):,} tokens")
     before = service.metrics()
-    with _bare() as bare, _pinned(service, bare.pid) as split:
+    with bare_handler() as bare, _pinned(service, bare.pid) as split:
         progress.say(str(split))
         bench = _Rounds(plan, service, database, population, bare, split, progress)
         usage = Usage.now()
         runs = tuple(bench.run(number) for number in range(1, plan.rounds + 1))
         foreign, stolen = Usage.now().foreign_share(usage), Usage.now().stolen_share(usage)
     _check_log(database, bench.confirmed)
-    if foreign + stolen > QUIET_SHARE:
-        progress.say(
-            f"not quiet: {foreign:.1%} of the CPU went to other processes, {stolen:.1%} to other guests"
-        )
-    return HttpFigures(
+    figures = HttpFigures(
         runs=tuple(run for in_round in runs for run in in_round),
         pinning=str(split),
-        popups_a_get=popups_a_get,
+        popups_a_get=population.served / plan.users,
         replica_share=_replica_share(before, service.metrics()),
         left_out=left_out,
         confirmed=bench.confirmed,
         foreign_share=foreign,
         stolen_share=stolen,
     )
+    if figures.disturbed:
+        progress.say(
+            f"not quiet: {foreign:.1%} of the CPU went to other processes, {stolen:.1%} to other guests"
+        )
+    return figures
 
 
-@dataclass
-class _Bare:
-    address: Address
-    pid: int
+def _harvest(plan: Plan, service: Service, population: Population) -> dict[str, float]:
+    """Collect tokens; returns how many campaigns a GET leaves out, by reason."""
+    before = service.metrics()
+    load = _load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
+    population.mix_tokens()
+    return _left_out(before, service.metrics(), load.answers)
 
 
 @dataclass
@@ -80,7 +73,7 @@ class _Rounds:
     service: Service
     database: Database
     population: Population
-    bare: _Bare
+    bare: BareHandler
     split: Split
     progress: Progress
     confirmed: int = 0
@@ -89,11 +82,12 @@ class _Rounds:
         return [self._measure(target, number) for target in TARGETS]
 
     def _measure(self, target: str, number: int) -> HttpRun:
-        pids = {**self.service.pids(), "generator": os.getpid()}
-        if target == "bare":
-            pids = {"bare": self.bare.pid, "generator": os.getpid()}
+        bare = target.startswith("bare")
+        server = "bare" if bare else "api"
+        address = self.bare.address if bare else self.service.address
+        pids = {"bare": self.bare.pid} if bare else self.service.pids()
+        pids["generator"] = os.getpid()
         before = _cpu(pids)
-        address = self.bare.address if target == "bare" else self.service.address
         load = _load(address, self._requests(target), self.plan, target, timed=True)
         loaded = _cpu(pids)
         if target == "post":
@@ -102,7 +96,6 @@ class _Rounds:
         self.database.settle()
         after = _cpu(pids)
         busy = {name: loaded[name] - before[name] for name in pids}
-        server = "bare" if target == "bare" else "api"
         run = HttpRun(
             target=target,
             round=number,
@@ -115,7 +108,7 @@ class _Rounds:
             cpu_seconds={name: 1000 * (after[name] - before[name]) / load.answers for name in pids},
         )
         self.progress.say(
-            f"round {number}  {target:5} {run.requests_per_second:9,.0f}/s   p50 {run.p50_ms:5.2f} ms   "
+            f"round {number}  {target:9} {run.requests_per_second:9,.0f}/s   p50 {run.p50_ms:5.2f} ms   "
             f"p99 {run.p99_ms:5.2f} ms   server {run.server_busy:4.0%} busy, others {run.others_busy:4.0%}"
         )
         return run
@@ -123,7 +116,7 @@ class _Rounds:
     def _requests(self, target: str) -> Iterator[Request]:
         if target == "bare":
             return bare_gets(self.bare.address)
-        return self.population.gets() if target == "get" else self.population.posts()
+        return self.population.posts() if target == "post" else self.population.gets()
 
 
 def _load(
@@ -147,30 +140,6 @@ def _load(
                 on_answer=on_answer,
             )
         )
-
-
-@contextmanager
-def _bare() -> Iterator[_Bare]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "loadtests.bare"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            if not select([process.stdout], [], [], _BARE_START_SECONDS)[0]:
-                raise BenchError(f"the bare handler did not start within {_BARE_START_SECONDS:.0f} s")
-            line = process.stdout.readline()
-            if not line.strip().isdigit():
-                raise BenchError("the bare handler did not start; its error is above")
-            yield _Bare(("127.0.0.1", int(line)), process.pid)
-        finally:
-            process.terminate()
-            try:
-                process.wait(_BARE_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from loadtests.tables import cpu, merges, requests
 _HTTP_NOTES: Final = """\
 - Closed loop: each connection has one request in flight, so latency and rate are two sides of one figure.
   The generator is `loadtests/generator.py`. A run with any other status than 200 (GET) or 202 (POST) is void.
-- The three targets take turns, round by round; a ratio is to the bare handler of the same round.
-- The bare handler is one aiohttp route with ready-made bytes, uvloop and no access log; its requests are the
-  shortest possible, while those to the service carry a JWT, a query string or a token.
+- The targets take turns, round by round; a ratio is to the bare handler of the same round.
+- The bare handler is one aiohttp route with ready-made bytes, uvloop and no access log. The aims are by its
+  rate with the shortest possible requests; the second line gives it the requests of the GET, with their query
+  strings and JWTs, and so shows what aiohttp itself takes to read those.
 - GET: users in random order. Each one's JWT has been seen before, so the signature is not verified again.
   Answers are complete: counts of the replica, targeting, caps, order, signed tokens.
 - POST: one token a request, each token new, got from the API by one GET of each user beforehand. 202 comes
@@ -110,7 +111,7 @@ def _noise(http: HttpFigures) -> str:
         f"largest minus the smallest, by the median). Of the CPU time, {http.foreign_share:.1%} went to "
         f"other processes and {http.stolen_share:.1%} to other guests of the host."
     )
-    if http.disturbed():
+    if http.disturbed:
         text += (
             "\n\n**The machine was not quiet: rates and latencies are worse than they need be, and ratios "
             'vary. Repeat it, or go by the column "of bare, by CPU".**'
@@ -119,7 +120,9 @@ def _noise(http: HttpFigures) -> str:
 
 
 def _rounds(http: HttpFigures) -> list[list[str]]:
-    rows = [["round", *(TITLES[target] for target in TARGETS), "GET of bare", "POST of bare"]]
+    rows = [
+        ["round", *(TITLES[target] for target in TARGETS), *(f"{target.upper()} of bare" for target in AIMS)]
+    ]
     columns = [[f"{run.requests_per_second:,.0f}" for run in http.of(target)] for target in TARGETS]
     ratios = [[f"{ratio:.3f}" for ratio in http.ratios(target)] for target in AIMS]
     rows += [[str(number), *cells] for number, cells in enumerate(zip(*columns, *ratios, strict=True), 1)]

@@ -85,7 +85,7 @@ async def test_a_quick_run_measures_reports_and_stops_everything(directory: Path
 
     assert process.returncode == 0, progress.decode()
     result = json.loads(output)
-    assert {run["target"] for run in result["http"]["runs"]} == {"bare", "get", "post"}
+    assert {run["target"] for run in result["http"]["runs"]} == {"bare", "bare_long", "get", "post"}
     assert all(run["requests_per_second"] > 0 for run in result["http"]["runs"])
     assert all(run["p50_ms"] <= run["p99_ms"] for run in result["http"]["runs"])
     assert result["http"]["popups_a_get"] > 0

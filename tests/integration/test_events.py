@@ -1,7 +1,6 @@
 """POST /v1/impressions: what is accepted, when it occurred, and why something is refused."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,17 +8,10 @@ import asyncpg
 
 from api.tokens import TokenSigner
 from tests.support.database import Database
-from tests.support.service import TOKEN_SECRET, Service, ServiceFactory, bearer
+from tests.support.service import Service, ServiceFactory, bearer
+from tests.support.tokens import SIGNER, token
 
-SIGNER = TokenSigner([TOKEN_SECRET])
 STRANGER = TokenSigner(["a-secret-of-somebody-else"])
-
-
-def token(user: str = "ani", *, served_seconds_ago: float = 0.0, signer: TokenSigner = SIGNER) -> str:
-    """As `GET /v1/popups` would have given it then."""
-    now_ms = time.time_ns() // 1_000_000 - int(served_seconds_ago * 1000)
-    signed = signer.sign(user.encode(), 7, b"a", now_ms=now_ms, show_by=now_ms // 1000 + 600)
-    return signed.decode()
 
 
 def served_at(signed: str) -> datetime:

@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
 from api.config import ApiConfig
-from tests.integration.test_events import token
 from tests.support.database import Database
 from tests.support.service import (
     ADMIN_KEY,
@@ -21,6 +20,7 @@ from tests.support.service import (
     ServiceFactory,
     bearer,
 )
+from tests.support.tokens import token
 from tests.support.waiting import until
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"

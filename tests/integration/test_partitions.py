@@ -75,6 +75,16 @@ async def test_the_week_to_come_and_the_months_to_come_are_there(primary: asyncp
     assert await keep(primary, today) == PartitionResult(0, 0), "once"
 
 
+async def test_a_gap_between_partitions_parts_the_bounds(primary: asyncpg.Connection) -> None:
+    await drop_all(primary)
+    await keep(primary, date(2026, 3, 10))
+    await keep(primary, date(2026, 3, 20))
+    assert (await bounds(primary)).ids == [first_id_of(date(2026, 3, day)) for day in (9, 18, 19, 28)]
+    await drop_all(primary)
+    limits = await bounds(primary)
+    assert (limits.ids, limits.midnights) == ([], [])
+
+
 async def test_bounds_are_days_of_the_impression_ids(primary: asyncpg.Connection) -> None:
     """Midnight belongs to the new day, the millisecond before it to the old one."""
     midnight = NOON.replace(hour=0) + DAY

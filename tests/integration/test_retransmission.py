@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from buffer.pending import PendingList
-from tests.integration.test_events import SIGNER, token
 from tests.support.database import Database
 from tests.support.servers import crash_a_backend, streaming
 from tests.support.service import Service
+from tests.support.tokens import SIGNER, token
 from tests.support.waiting import until
 
 EVENTS = 60

@@ -18,7 +18,8 @@ from tests.support.database import Database
 from tests.support.waiting import until
 
 IDLE = BUFFER_TABLES[0]
-ROUNDS = 6
+ROUNDS = 8
+COPIES_A_ROUND = 12
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -114,23 +115,27 @@ async def test_with_the_guard_nobody_commits_between_the_look_and_the_truncate(
 
 
 async def test_under_fire_nothing_is_lost(database: Database, primary: asyncpg.Connection) -> None:
-    """A flusher that believes the idle table to be the active one, against merges and rotations."""
+    """A flusher that writes now to one table, now to the other, against merges and rotations."""
     flusher = await asyncpg.connect(database.primary_dsn)
-    stop = asyncio.Event()
     sent = 1
     emptied = 0
 
-    async def copy() -> None:
+    async def copies(count: int) -> None:
         nonlocal sent
-        while not stop.is_set():
+        for _ in range(count):
             await buffer(flusher, [Event(f"user {sent}")], first_seq=sent + 1, table=sent % 2)
             sent += 1
 
-    task = asyncio.create_task(copy())
-    while emptied < ROUNDS:
+    for _ in range(ROUNDS):
+        copying = asyncio.create_task(copies(COPIES_A_ROUND))
+        while not copying.done():
+            await merge_once(primary, NOON)
+            emptied += await rotate(primary, min_bytes=1)
+        await copying
         await merge_once(primary, NOON)
+        # Nobody writes now, so the idle table is emptied for certain.
         emptied += await rotate(primary, min_bytes=1)
-    stop.set()
-    await task
+        emptied += await rotate(primary, min_bytes=1)
+    assert emptied >= ROUNDS
     assert await lost_rows(primary, sent) == 0
     await flusher.close()

@@ -68,3 +68,13 @@ async def daily(connection: asyncpg.Connection) -> list[tuple[object, ...]]:
         " ORDER BY 1, 2, 3, 4"
     )
     return [tuple(row) for row in rows]
+
+
+async def watermarks(connection: asyncpg.Connection) -> dict[int, int]:
+    rows = await connection.fetch("SELECT instance, seq FROM buffer_watermarks")
+    return {row["instance"]: row["seq"] for row in rows}
+
+
+async def waits(connection: asyncpg.Connection, pid: int) -> bool:
+    """Whether the backend waits for a lock."""
+    return bool(await connection.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid))
