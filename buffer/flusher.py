@@ -138,7 +138,7 @@ class Flusher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(merge_seconds):
                 await self._all_merged.wait()
-        if not self._all_merged.is_set():
+        if not self._all_merged.is_set() and len(pending):
             unacked = pending.last_seq - pending.acked_through
             log.warning(
                 "stopped with %d events not yet merged, %d not yet acknowledged", len(pending), unacked

@@ -28,7 +28,10 @@ LEFT JOIN LATERAL (
         t.merged_at,
         t.active_buffer,
         coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = $1), 0) AS watermark,
-        (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint AS replayed
+        -- A primary that has recovered from a crash still knows where its replay ended.
+        CASE
+            WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint
+        END AS replayed
     FROM catalog_version AS v
     CROSS JOIN merge_ticks AS t
     WHERE u.place = 1
