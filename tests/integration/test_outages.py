@@ -1,40 +1,15 @@
 """Outages: popups come from whichever server there is, caps exact (I3); or a 503 says when to come back."""
 
 import time
-from datetime import UTC, datetime
 
-from maintenance.merge import merge_all
 from tests.support.database import Database
+from tests.support.reading import answering, batches, keys, merge_on_the_primary
 from tests.support.servers import replay_paused, resume_replay, suspended, without
 from tests.support.service import Service, ServiceFactory, bearer
 from tests.support.waiting import until
 
 INSTANCE = 5
 TWICE = [{"limit": 2, "window": "24h"}]
-
-
-async def keys(service: Service, user: str = "ani") -> list[str]:
-    return [popup["campaign"] for popup in await service.popups(user)]
-
-
-async def total(service: Service, campaign_id: int, user: str = "ani") -> int:
-    """How often the user has seen the campaign, as a request would count it."""
-    seen = (await service.delivery.reader.view(user)).history.of(campaign_id)
-    return 0 if seen is None else seen.total
-
-
-async def answering(service: Service) -> bool:
-    status, _ = await service.get_popups("ani")
-    return status == 200
-
-
-def batches(service: Service, server: str) -> int:
-    return service.delivery.reader.stats.batches[server]
-
-
-async def merge_on_the_primary(database: Database) -> None:
-    """Without waiting for the replica."""
-    await merge_all(await database.primary(), datetime.now(UTC))
 
 
 async def test_without_the_replica_popups_come_from_the_primary_and_then_from_the_replica_again(
