@@ -5,6 +5,7 @@ connections below it still live, and after the handlers have stopped adding to i
 """
 
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -14,7 +15,7 @@ from api.admin import admin_routes
 from api.auth import authenticator
 from api.background import background
 from api.config import ApiConfig
-from api.database import admin_pool, reader_connection, writer_connection
+from api.database import admin_pool, announcing_connection, reader_connection, writer_connection
 from api.http.context import context_parser
 from api.http.delivery import DELIVERY, Delivery
 from api.http.events import post_impressions
@@ -23,6 +24,8 @@ from api.http.metrics import METRICS, get_metrics, metrics_board
 from api.http.middleware import problems
 from api.http.popups import get_popups
 from api.keys import CONFIG, PRIMARY_POOL
+from api.peers.exchange import Exchange
+from api.peers.memory import PeerMemory
 from api.read.freshness import Freshness
 from api.read.reader import Reader
 from api.read.server import Server
@@ -82,6 +85,8 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
             await stack.enter_async_context(background(f"connection to {server.name}", server.run()))
         await stack.enter_async_context(background("freshness", delivery.freshness.run()))
         await stack.enter_async_context(background("reader", delivery.reader.run()))
+        if app[CONFIG].peer_announcements == "on":
+            await stack.enter_async_context(background("announcements", delivery.exchange.run()))
         await stack.enter_async_context(background("metrics", app[METRICS].run()))
         yield
 
@@ -111,6 +116,7 @@ def _delivery(config: ApiConfig) -> Delivery:
     primary = _server("primary", config.primary_dsn, instance, config)
     replica = _server("replica", config.replica_dsn, instance, config) if config.replica_dsn else None
     freshness = Freshness(replica, primary, max_staleness_seconds=config.max_staleness_seconds)
+    exchange = _exchange(config, instance)
     return Delivery(
         config=config,
         users=authenticator(
@@ -129,12 +135,30 @@ def _delivery(config: ApiConfig) -> Delivery:
         reader=Reader(
             [primary] if replica is None else [replica, primary],
             pending,
+            exchange.memory,
             freshness,
             on_snapshot=follow,
             max_queue=config.read_queue_max_requests,
             max_users=config.read_batch_max_users,
         ),
         freshness=freshness,
+        exchange=exchange,
+    )
+
+
+def _exchange(config: ApiConfig, instance: int) -> Exchange:
+    timeout = config.database_timeout_seconds
+    return Exchange(
+        announcing_connection(
+            config.primary_dsn, name=f"announcements {config.worker}", timeout_seconds=timeout
+        ),
+        PeerMemory(
+            max_rows=config.peer_max_rows, kept_seconds=config.peer_kept_seconds, clock=time.monotonic
+        ),
+        instance=instance,
+        interval_seconds=config.peer_interval_seconds,
+        timeout_seconds=timeout,
+        max_rows=config.peer_max_rows,
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,11 @@ class ApiConfig:
     database_timeout_seconds: float = 5.0
     max_staleness_seconds: float = 5.0
     verified_max_tokens: int = 200_000
+
+    peer_announcements: Literal["on", "off"] = "on"
+    peer_interval_seconds: float = 0.01
+    peer_kept_seconds: float = 60.0
+    peer_max_rows: int = 100_000
 
     body_max_bytes: int = 256 * 1024
     body_timeout_seconds: float = 10.0

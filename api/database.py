@@ -23,6 +23,11 @@ def writer_connection(dsn: str, *, name: str, timeout_seconds: float) -> Connect
     return _connector(dsn, name, timeout_seconds, {"statement_timeout": "0"})
 
 
+def announcing_connection(dsn: str, *, name: str, timeout_seconds: float) -> Connect:
+    """For LISTEN and NOTIFY: an announcement is a hint, so its commit need not be on disk."""
+    return _connector(dsn, name, timeout_seconds, {"synchronous_commit": "off"})
+
+
 async def admin_pool(dsn: str, *, max_connections: int, timeout_seconds: float) -> asyncpg.Pool:
     """A pool that connects when it is first used: the service starts also while the primary is away."""
     pool = asyncpg.create_pool(

@@ -51,12 +51,16 @@ class PendingList:
     def unsent_rows(self) -> int:
         return len(self._unsent)
 
+    def knows(self, key: bytes) -> bool:
+        """Whether the event is here, or was until it was merged."""
+        return key in self._by_key or key in self._merged_keys
+
     def room_for(self, keys: Collection[bytes]) -> bool:
         """Whether events with these keys can all be appended. A known one takes no room."""
         room = self.max_rows - len(self._entries)
         if len(keys) <= room:
             return True
-        return sum(key not in self._by_key and key not in self._merged_keys for key in keys) <= room
+        return sum(not self.knows(key) for key in keys) <= room
 
     def append(
         self,

@@ -76,6 +76,19 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="a replica further behind isn't read"
     )
 
+    peer_announcements: Literal["on", "off"] = Field(
+        "on", description="tell other api processes of new impressions at once, before their merge"
+    )
+    peer_interval_seconds: float = Field(
+        0.01, ge=0, le=10, description="least time between two announcements of a process"
+    )
+    peer_kept_seconds: float = Field(
+        60.0, ge=1, le=3600, description="others' impressions are remembered so long, if no merge comes"
+    )
+    peer_max_rows: int = Field(
+        100_000, ge=100, description="others' unmerged impressions remembered (about 0.4 KB each)"
+    )
+
     body_max_bytes: int = Field(256 * 1024, ge=1024, description="largest body of a mobile request")
     body_timeout_seconds: float = Field(10.0, gt=0, le=300, description="wait for a mobile request's body")
     admin_body_max_bytes: int = Field(1024 * 1024, ge=1024, description="largest body of an admin request")

@@ -9,6 +9,7 @@ from aiohttp import web
 from api.auth import UserAuthenticator
 from api.campaigns.catalog import Context
 from api.config import ApiConfig
+from api.peers.exchange import Exchange
 from api.read.freshness import Freshness
 from api.read.reader import Reader
 from api.tokens import TokenSigner
@@ -26,6 +27,7 @@ class Delivery:
     flusher: Flusher
     reader: Reader
     freshness: Freshness
+    exchange: Exchange
     accepted: int = 0  # events answered with 202
     refused: int = 0  # events whose token was refused
 

@@ -139,6 +139,7 @@ async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> No
     ):
         raise busy(errors.BUFFER_FULL, "Nothing was stored. Send it again after the time in Retry-After.")
     last = 0
+    newest = delivery.pending.last_seq
     for token, occurred_at_us in events:
         seq = delivery.pending.append(
             impression_id=token.impression_id,
@@ -148,6 +149,15 @@ async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> No
             variant=token.variant,
             occurred_at_us=occurred_at_us,
         )
+        if seq > newest:  # not a resend
+            newest = seq
+            delivery.exchange.announce(
+                seq=seq,
+                impression_id=token.impression_id,
+                campaign_id=token.campaign_id,
+                occurred_at_us=occurred_at_us,
+                user_id=token.user_id,
+            )
         last = max(last, seq)
     if last > delivery.pending.acked_through:
         delivery.flusher.wake()

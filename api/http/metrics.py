@@ -45,6 +45,11 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_read_batches": (CounterMetricFamily, "Read batches, by the server that answered", ("server",)),
     "tayang_read_users": (CounterMetricFamily, "Users read", ()),
     "tayang_read_unusable_snapshots": (CounterMetricFamily, "Snapshots behind what was forgotten", ()),
+    "tayang_peers": (GaugeMetricFamily, "Other api processes that announce their impressions", ()),
+    "tayang_peer_impressions_sent": (CounterMetricFamily, "Impressions announced to other processes", ()),
+    "tayang_peer_impressions_received": (CounterMetricFamily, "Impressions that others announced", ()),
+    "tayang_peer_impressions_held": (GaugeMetricFamily, "Others' impressions not yet seen merged", ()),
+    "tayang_peer_connected": (GaugeMetricFamily, "1 while announcements can be sent and heard", ()),
     "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
     "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
     "tayang_merge_age_seconds": (GaugeMetricFamily, "Age of the newest merge that reads show", ()),
@@ -124,6 +129,7 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
     yield from _campaign_samples(delivery)
     yield from _flush_samples(delivery)
     yield from _read_samples(delivery)
+    yield from _peer_samples(delivery)
 
 
 def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
@@ -145,6 +151,15 @@ def _flush_samples(delivery: Delivery) -> Iterator[Sample]:
     yield "tayang_flush_reconnects", [], stats.reconnects
     yield "tayang_flush_ack_timeouts", [], stats.ack_timeouts
     yield "tayang_flush_connected", [], stats.connected
+
+
+def _peer_samples(delivery: Delivery) -> Iterator[Sample]:
+    exchange = delivery.exchange
+    yield "tayang_peers", [], exchange.peers
+    yield "tayang_peer_impressions_sent", [], exchange.sent
+    yield "tayang_peer_impressions_received", [], exchange.memory.received
+    yield "tayang_peer_impressions_held", [], len(exchange.memory)
+    yield "tayang_peer_connected", [], exchange.connected
 
 
 def _read_samples(delivery: Delivery) -> Iterator[Sample]:

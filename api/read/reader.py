@@ -16,12 +16,14 @@ from api import errors
 from api.campaigns.catalog import Catalog
 from api.campaigns.history import History
 from api.errors import ProblemError, busy
+from api.peers.memory import PeerMemory
 from api.read.freshness import Freshness
 from api.read.server import Server
 from api.read.snapshot import Snapshot
 from buffer.connection import ConnectionFailedError
 from buffer.contract import KIND_IMPRESSION
 from buffer.pending import PendingList
+from buffer.record import event_key
 
 log = logging.getLogger("tayang.read")
 
@@ -31,7 +33,10 @@ _ANSWERING_SECONDS: Final = 3.0
 
 
 class View(NamedTuple):
-    """One user's state, complete: the snapshot's counts plus this process's events above its watermark."""
+    """One user's state: the snapshot's counts plus the events above its watermarks.
+
+    All of this process's events, and what others have announced.
+    """
 
     snapshot: Snapshot
     catalog: Catalog
@@ -53,6 +58,7 @@ class Reader:
         self,
         servers: Iterable[Server],
         pending: PendingList,
+        peers: PeerMemory,
         freshness: Freshness,
         *,
         on_snapshot: Callable[[Snapshot], None],
@@ -64,6 +70,7 @@ class Reader:
         self.latest: Snapshot | None = None
         self.stats = ReaderStats({server.name: 0 for server in self.servers})
         self._pending = pending
+        self._peers = peers
         self._freshness = freshness
         self._on_snapshot = on_snapshot
         self._max_queue = max_queue
@@ -116,22 +123,27 @@ class Reader:
         for index, (user_id, future) in enumerate(batch):
             if not future.done():
                 history = snapshot.history(index)
-                self._overlay(history, user_id, snapshot.watermark)
+                self._overlay(history, user_id, snapshot)
                 future.set_result(View(snapshot, catalog, history))
         self.stats.users += len(batch)
-        self._forget()
+        self._forget(snapshot)
 
-    def _overlay(self, history: History, user_id: str, watermark: int) -> None:
+    def _overlay(self, history: History, user_id: str, snapshot: Snapshot) -> None:
         for entry in self._pending.of_user(user_id):
-            if entry.seq > watermark and entry.kind == KIND_IMPRESSION:
+            if entry.seq > snapshot.watermark and entry.kind == KIND_IMPRESSION:
                 history.count(entry.campaign_id, entry.occurred_at_us)
+        for impression in self._peers.unmerged(user_id, snapshot.peer_watermarks, self._known_here):
+            history.count(impression.campaign_id, impression.occurred_at_us)
+
+    def _known_here(self, impression_id: bytes) -> bool:
+        return self._pending.knows(event_key(impression_id, KIND_IMPRESSION))
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
         for server in self.servers:
             if not self.in_use(server):
                 continue
             try:
-                snapshot = await server.snapshot(users)
+                snapshot = await server.snapshot(users, self._peers.senders)
                 if not self._covers(snapshot):
                     self.stats.unusable_snapshots += 1
                     continue
@@ -170,7 +182,7 @@ class Reader:
     def in_use(self, server: Server) -> bool:
         return server.usable and not self._freshness.stale(server)
 
-    def _forget(self) -> None:
+    def _forget(self, snapshot: Snapshot) -> None:
         """What all servers in use show as merged is needed no more.
 
         The primary counts only where it is the one in use: it is ahead of every replica.
@@ -178,4 +190,6 @@ class Reader:
         for server in self.servers:
             if self.in_use(server):
                 self._pending.forget_through(server.watermark)
+                if server.name == snapshot.server:
+                    self._peers.forget(snapshot.peer_watermarks)
                 return

@@ -59,15 +59,18 @@ class Server:
         finally:
             self._close()
 
-    async def snapshot(self, users: Sequence[str]) -> Snapshot:
-        """Raises ConnectionFailedError; the connection is then reopened in the background."""
+    async def snapshot(self, users: Sequence[str], peers: Sequence[int] = ()) -> Snapshot:
+        """`peers` are other instances whose watermarks are told, too.
+
+        Raises ConnectionFailedError; the connection is then reopened in the background.
+        """
         try:
-            rows = await self._fetch(SNAPSHOT, self._instance, users)
+            rows = await self._fetch(SNAPSHOT, self._instance, users, peers)
         except ConnectionFailedError as error:
             if error.sqlstate != _RECOVERY_CONFLICT:
                 raise
-            rows = await self._fetch(SNAPSHOT, self._instance, users)
-        snapshot = snapshot_of(self.name, rows)
+            rows = await self._fetch(SNAPSHOT, self._instance, users, peers)
+        snapshot = snapshot_of(self.name, rows, peers)
         self.watermark = snapshot.watermark
         self.replayed = _EVERYTHING if snapshot.replayed is None else snapshot.replayed
         return snapshot

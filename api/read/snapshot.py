@@ -1,7 +1,7 @@
 """The statements of the read path, and their answers in the form in which the engine takes them."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -42,6 +42,7 @@ class Snapshot:
     merged_at: datetime
     active_buffer: int
     watermark: int  # of this instance: its events up to here are in the counts
+    peer_watermarks: Mapping[int, int]  # the same of the other instances that were asked for
     replayed: int | None  # log position; None on a primary
     rows: Sequence[Record]  # the first one is not a user's
 
@@ -52,7 +53,7 @@ class Snapshot:
         return History({}, row["listed"]) if counts is None else StoredHistory(counts, row["listed"])
 
 
-def snapshot_of(server: str, rows: Sequence[Record]) -> Snapshot:
+def snapshot_of(server: str, rows: Sequence[Record], peers: Sequence[int]) -> Snapshot:
     first = rows[0]
     return Snapshot(
         server,
@@ -61,6 +62,7 @@ def snapshot_of(server: str, rows: Sequence[Record]) -> Snapshot:
         first["merged_at"],
         first["active_buffer"],
         first["watermark"],
+        dict(zip(peers, first["peer_watermarks"], strict=True)),
         first["replayed"],
         rows,
     )

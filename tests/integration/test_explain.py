@@ -79,9 +79,9 @@ def rows_read(nodes: list[Node]) -> float:
 
 async def snapshot_plan(dsn: str, users: list[str]) -> list[Node]:
     connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": "force_generic_plan"})
-    await connection.execute(f"PREPARE snapshot (bigint, text[]) AS {SNAPSHOT}")
+    await connection.execute(f"PREPARE snapshot (bigint, text[], bigint[]) AS {SNAPSHOT}")
     names = ", ".join(f"'{user}'" for user in users)
-    plan = await connection.fetchval(f"{EXPLAIN} EXECUTE snapshot (1, ARRAY[{names}]::text[])")
+    plan = await connection.fetchval(f"{EXPLAIN} EXECUTE snapshot (1, ARRAY[{names}]::text[], ARRAY[2, 3])")
     await connection.close()
     return scans(plan)
 

@@ -1,7 +1,7 @@
 -- Purpose: all that a batch of popup requests needs, in one snapshot. The first row holds what all
---   share: catalog version, tick, this instance's watermark, log position; then a row for each user
---   asked for, in order, with the counts and the lists.
--- Parameters: $1 bigint, the instance; $2 text[], the users.
+--   share: catalog version, tick, watermarks, log position; then a row for each user asked for, in
+--   order, with the counts and the lists.
+-- Parameters: $1 bigint, the instance; $2 text[], the users; $3 bigint[], other instances.
 -- Locks: none beyond ACCESS SHARE.
 -- Plan: for each user one index scan of one partition, pruned at run time; the plan is generic,
 --   since planning anew costs more than running (docs/decisions/0004).
@@ -13,6 +13,7 @@ SELECT
     m.merged_at,
     m.active_buffer,
     m.watermark,
+    m.peer_watermarks,
     m.replayed,
     (
         SELECT string_agg(int4send(c.campaign_id) || int8send(c.total) || array_send(c.recent), ''::bytea)
@@ -28,6 +29,11 @@ LEFT JOIN LATERAL (
         t.merged_at,
         t.active_buffer,
         coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = $1), 0) AS watermark,
+        ARRAY(
+            SELECT coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = p.instance), 0)
+            FROM unnest($3::bigint[]) WITH ORDINALITY AS p (instance, place)
+            ORDER BY p.place
+        ) AS peer_watermarks,
         -- A primary that has recovered from a crash still knows where its replay ended.
         CASE
             WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint

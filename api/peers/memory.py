@@ -1,0 +1,94 @@
+"""Other processes' impressions, from their announcement until a snapshot shows them merged."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from api.peers.message import PeerImpression
+
+_NOTHING: Final[Sequence[PeerImpression]] = ()
+
+
+class PeerMemory:
+    """Bounded in rows and in time; not thread-safe (one event loop owns it).
+
+    What is dropped early is no loss: the merge brings it, as it would without announcements. Time
+    bounds what never will be merged: its process and the database died together.
+    """
+
+    def __init__(self, *, max_rows: int, kept_seconds: float, clock: Callable[[], float]) -> None:
+        self.received = 0
+        self._max_rows = max_rows
+        self._kept_seconds = kept_seconds
+        self._clock = clock
+        self._heard_at: dict[int, float] = {}
+        self._arrived: deque[tuple[float, PeerImpression]] = deque()
+        self._by_user: dict[str, list[PeerImpression]] = {}
+        self._merged_through: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._arrived)
+
+    def heard(self, instance: int, impressions: Iterable[PeerImpression]) -> None:
+        """Take a message in."""
+        now = self._clock()
+        self._heard_at[instance] = now
+        for impression in impressions:
+            if impression.seq > self._merged_through.get(instance, 0):
+                self._arrived.append((now, impression))
+                self._by_user.setdefault(impression.user_id, []).append(impression)
+                self.received += 1
+        while len(self._arrived) > self._max_rows:
+            self._drop_oldest()
+
+    def present(self, within_seconds: float) -> int:
+        """How many other processes were heard lately."""
+        since = self._clock() - within_seconds
+        return sum(at >= since for at in self._heard_at.values())
+
+    @property
+    def senders(self) -> tuple[int, ...]:
+        """The instances whose watermarks the next snapshot must tell."""
+        return tuple(self._heard_at)
+
+    def unmerged(
+        self, user_id: str, watermarks: Mapping[int, int], known_here: Callable[[bytes], bool]
+    ) -> Collection[PeerImpression]:
+        """The user's impressions above the watermarks of a snapshot, each id once, without those known here.
+
+        A client may have sent one impression to several processes; it counts once.
+        """
+        mine = self._by_user.get(user_id, _NOTHING)
+        if not mine:
+            return ()
+        fresh = {
+            impression.impression_id: impression
+            for impression in mine
+            if impression.seq > watermarks.get(impression.instance, 0)
+            and not known_here(impression.impression_id)
+        }
+        return fresh.values()
+
+    def forget(self, watermarks: Mapping[int, int]) -> None:
+        """Drop what a snapshot of the server in use shows as merged, and what is too old."""
+        self._merged_through.update(watermarks)
+        now = self._clock()
+        arrived = self._arrived
+        while arrived:
+            at, oldest = arrived[0]
+            merged = oldest.seq <= self._merged_through.get(oldest.instance, 0)
+            if not merged and now - at < self._kept_seconds:
+                break
+            self._drop_oldest()
+        for instance, at in list(self._heard_at.items()):
+            if now - at >= self._kept_seconds:
+                del self._heard_at[instance]
+                self._merged_through.pop(instance, None)
+
+    def _drop_oldest(self) -> None:
+        _, oldest = self._arrived.popleft()
+        mine = self._by_user[oldest.user_id]
+        if len(mine) == 1:
+            del self._by_user[oldest.user_id]
+        else:
+            mine.remove(oldest)
