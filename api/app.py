@@ -105,7 +105,12 @@ def _delivery(config: ApiConfig) -> Delivery:
     )
     timeout = config.database_timeout_seconds
     sink = CopySink(
-        writer_connection(config.primary_dsn, name=f"flusher {config.worker}", timeout_seconds=timeout),
+        writer_connection(
+            config.primary_dsn,
+            name=f"flusher {config.worker}",
+            timeout_seconds=timeout,
+            synchronous=config.buffer_synchronous_commit,
+        ),
         instance=instance,
         timeout_seconds=timeout,
     )

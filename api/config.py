@@ -26,6 +26,7 @@ class ApiConfig:
     remembered_max_rows: int = 100_000
     flush_max_rows: int = 10_000
     ack_timeout_seconds: float = 5.0
+    buffer_synchronous_commit: Literal["on", "off"] = "on"
     idle_probe_seconds: float = 0.5
 
     read_queue_max_requests: int = 10_000
@@ -36,7 +37,7 @@ class ApiConfig:
     verified_max_tokens: int = 200_000
 
     peer_announcements: Literal["on", "off"] = "on"
-    peer_interval_seconds: float = 0.01
+    peer_interval_seconds: float = 0.002
     peer_kept_seconds: float = 60.0
     peer_max_rows: int = 100_000
 

@@ -18,9 +18,13 @@ def reader_connection(dsn: str, *, name: str, timeout_seconds: float) -> Connect
     return _connector(dsn, name, timeout_seconds, settings)
 
 
-def writer_connection(dsn: str, *, name: str, timeout_seconds: float) -> Connect:
-    """For the flusher: no statement time-out, since a cancelled COPY may have been committed."""
-    return _connector(dsn, name, timeout_seconds, {"statement_timeout": "0"})
+def writer_connection(dsn: str, *, name: str, timeout_seconds: float, synchronous: str = "on") -> Connect:
+    """For the flusher: no statement time-out, since a cancelled COPY may have been committed.
+
+    `synchronous` is PostgreSQL's synchronous_commit; it matters to a logged buffer only.
+    """
+    settings = {"statement_timeout": "0", "synchronous_commit": synchronous}
+    return _connector(dsn, name, timeout_seconds, settings)
 
 
 def announcing_connection(dsn: str, *, name: str, timeout_seconds: float) -> Connect:

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         "on", description="tell other api processes of new impressions at once, before their merge"
     )
     peer_interval_seconds: float = Field(
-        0.01, ge=0, le=10, description="least time between two announcements of a process"
+        0.002, ge=0, le=10, description="least time between two announcements of a process"
     )
     peer_kept_seconds: float = Field(
         60.0, ge=1, le=3600, description="others' impressions are remembered so long, if no merge comes"
@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     merge_interval_seconds: float = Field(0.25, ge=0.01, le=3600, description="pause between merges")
     buffer_persistence: Literal["unlogged", "logged"] = Field(
         "unlogged", description="`logged` also survives two failures within a merge interval"
+    )
+    buffer_synchronous_commit: Literal["on", "off"] = Field(
+        "on", description="`off`: a COPY into a logged buffer is acknowledged before it is on disk"
     )
     impression_retention_days: int = Field(35, ge=2, le=3650, description="age at which days of the log go")
     daily_count_retention_days: int = Field(800, ge=32, le=36_500, description="age at which daily counts go")
