@@ -3,9 +3,10 @@
 import logging
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import psycopg
 
@@ -25,11 +26,16 @@ from tayang.embedded.lock import DirectoryLock
 from tayang.embedded.node import Node, Site
 from tayang.embedded.processes import wait_until
 from tayang.embedded.queries import query
+from tayang.embedded.roles import load_primary_name, store_primary_name
+from tayang.embedded.slot import is_true, renew_slot
 
 logger = logging.getLogger(__name__)
 
 STREAMING_SECONDS = 10.0
 SLOT_RELEASE_SECONDS = 10.0
+
+#: What happens to the primary at a failover: a crash, an orderly stop, or it hangs with its connections open.
+PrimaryEnd = Literal["kill", "stop", "suspend"]
 
 
 class EmbeddedCluster:
@@ -83,6 +89,24 @@ class EmbeddedCluster:
                 steps.callback(self.primary.stop)
                 steps.callback(self.replica.stop)
 
+    def fail_over(self, end: PrimaryEnd = "kill") -> None:
+        """End the primary and promote the replica; `primary` and `replica` are swapped when this returns.
+
+        The new `replica` is then what is left of the old primary, until `rejoin()`. To `start()` that node
+        (or to `resume()` it) brings a stray primary back, which is what a missing fence means.
+        """
+        {"kill": self.primary.kill, "stop": self.primary.stop, "suspend": self.primary.suspend}[end]()
+        self.replica.promote()
+        store_primary_name(self.data_dir, self.replica.name)
+        self.primary, self.replica = self.replica, self.primary
+
+    def rejoin(self) -> None:
+        """The old primary comes back as the replica, copied anew from the new one; returns when it streams.
+
+        Call it where `start()` may be called. Raises EmbeddedError.
+        """
+        self._start_replica()
+
     def _release_lock(self, lock: DirectoryLock) -> None:
         lock.release()
         self._lock = None
@@ -108,6 +132,8 @@ class EmbeddedCluster:
 
     def _prepare(self) -> None:
         binaries = find_binaries(self._binaries_dir)
+        if load_primary_name(self.data_dir) != self.primary.name:
+            self.primary, self.replica = self.replica, self.primary
         # Both looked at before anything is changed.
         missing = [node.name for node in (self.primary, self.replica) if is_missing(node.directory)]
         if self.primary.name not in missing:
@@ -115,10 +141,12 @@ class EmbeddedCluster:
         work_dir = self.data_dir / "run"
         account = choose_account(binaries, self.data_dir, work_dir)
         self._site = Site(account, binaries, load_credentials(self.data_dir, work_dir, account))
-        self.primary.prepare(self._site, lambda port: primary_settings(port, durable=self._durable))
-        self.replica.prepare(self._site, self._replica_settings)
+        for node in (self.primary, self.replica):
+            node.prepare(self._site, partial(self._settings, node))
 
-    def _replica_settings(self, port: int) -> str:
+    def _settings(self, node: Node, port: int) -> str:
+        if node is self.primary:
+            return primary_settings(port, durable=self._durable)
         return replica_settings(
             port,
             durable=self._durable,
@@ -132,18 +160,18 @@ class EmbeddedCluster:
             create_primary(self.primary, self._require_site(), durable=self._durable)
         self.primary.start()
         with self.primary.connect("postgres") as connection:
-            if not _is_true(connection, "database_exists"):
+            if not is_true(connection, "database_exists"):
                 connection.execute(query("create_database"))
 
     def _start_replica(self) -> None:
         with self.primary.connect("postgres") as connection:
-            new = self._renew_slot(connection) or self._replica_is_unusable()
+            new = renew_slot(connection) or self._replica_is_unusable()
             if not new and self._follows(connection):
                 return
             if not new:
                 logger.warning("the replica can't follow the primary any more; copying the primary again")
             self.replica.stop()
-            wait_until(lambda: not _is_true(connection, "slot_is_active"), SLOT_RELEASE_SECONDS)
+            wait_until(lambda: not is_true(connection, "slot_is_active"), SLOT_RELEASE_SECONDS)
             create_replica(
                 self.replica,
                 self._require_site(),
@@ -152,7 +180,7 @@ class EmbeddedCluster:
                 slot=SLOT,
             )
             self.replica.start()
-            if not wait_until(lambda: _is_true(connection, "replica_streams"), STREAMING_SECONDS):
+            if not wait_until(lambda: is_true(connection, "replica_streams"), STREAMING_SECONDS):
                 raise EmbeddedError(
                     f"the new replica does not follow the primary; see {self.replica.log_file}"
                 )
@@ -163,12 +191,7 @@ class EmbeddedCluster:
         except EmbeddedError as error:
             logger.warning("%s", error)
             return False
-        return wait_until(lambda: _is_true(connection, "replica_streams"), STREAMING_SECONDS)
-
-    def _renew_slot(self, connection: psycopg.Connection[object]) -> bool:
-        """True when WAL that the replica needs may be gone."""
-        connection.execute(query("drop_lost_slot"), {"slot": SLOT})
-        return connection.execute(query("create_slot"), {"slot": SLOT}).rowcount > 0
+        return wait_until(lambda: is_true(connection, "replica_streams"), STREAMING_SECONDS)
 
     def _replica_is_unusable(self) -> bool:
         replica = self.replica.directory
@@ -182,8 +205,3 @@ class EmbeddedCluster:
 
 def _reason(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-
-
-def _is_true(connection: psycopg.Connection[object], name: str) -> bool:
-    row = connection.execute(query(name), {"slot": SLOT}).fetchone()
-    return row == (True,)

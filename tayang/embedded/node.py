@@ -42,7 +42,10 @@ class Site:
 
 
 class Node:
-    """A server in `data_dir/NAME`. Its port stays the same until the cluster is stopped and started again."""
+    """A server in `data_dir/NAME`; after a failover its role is the other one.
+
+    Its port stays the same until the cluster is stopped and started again.
+    """
 
     def __init__(self, name: Literal["primary", "replica"], data_dir: Path) -> None:
         self.name = name
