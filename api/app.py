@@ -15,7 +15,7 @@ from api.admin import admin_routes
 from api.auth import authenticator
 from api.background import background
 from api.config import ApiConfig
-from api.database import admin_pool, announcing_connection, reader_connection, writer_connection
+from api.database import admin_pool, announcing_connection, writer_connection
 from api.http.context import context_parser
 from api.http.delivery import DELIVERY, Delivery
 from api.http.events import post_impressions
@@ -23,16 +23,17 @@ from api.http.health import get_health, get_ready
 from api.http.metrics import METRICS, get_metrics, metrics_board
 from api.http.middleware import problems
 from api.http.popups import get_popups
-from api.keys import CONFIG, PRIMARY_POOL
+from api.keys import CONFIG, PRIMARY, PRIMARY_POOL
 from api.peers.exchange import Exchange
 from api.peers.memory import PeerMemory
 from api.read.freshness import Freshness
 from api.read.reader import Reader
-from api.read.server import Server
+from api.read.servers import primary_server, replica_servers
 from api.read.snapshot import Snapshot
 from api.tokens import TokenSigner
 from buffer.flusher import Flusher
 from buffer.pending import PendingList
+from buffer.primary import Primary
 from buffer.sink import CopySink
 
 
@@ -40,7 +41,8 @@ def create_app(config: ApiConfig) -> web.Application:
     """The service of one api process: mobile endpoints and admin API. Raises ValueError on bad settings."""
     app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
     app[CONFIG] = config
-    app[DELIVERY] = delivery = _delivery(config)
+    app[PRIMARY] = primary = _primary(config)
+    app[DELIVERY] = delivery = _delivery(config, primary)
     app.add_routes(
         [
             web.get("/v1/popups", get_popups, allow_head=False),
@@ -62,17 +64,15 @@ def create_backoffice(config: ApiConfig) -> web.Application:
     """The admin API alone, for a process of its own: a large upload there can't hold up popups."""
     app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
     app[CONFIG] = config
+    app[PRIMARY] = _primary(config)
     app.add_routes([web.get("/healthz", get_health), *admin_routes()])
     app.cleanup_ctx.append(primary_pool)
     return app
 
 
 async def primary_pool(app: web.Application) -> AsyncIterator[None]:
-    config = app[CONFIG]
     app[PRIMARY_POOL] = pool = await admin_pool(
-        config.primary_dsn,
-        max_connections=config.admin_pool_max_connections,
-        timeout_seconds=config.database_timeout_seconds,
+        app[PRIMARY], max_connections=app[CONFIG].admin_pool_max_connections
     )
     yield
     pool.terminate()
@@ -98,30 +98,33 @@ async def flushing(app: web.Application) -> AsyncIterator[None]:
         await flusher.stop(flush_seconds=config.stop_flush_seconds, merge_seconds=config.stop_merge_seconds)
 
 
-def _delivery(config: ApiConfig) -> Delivery:
+def _primary(config: ApiConfig) -> Primary:
+    return Primary(
+        config.primary_dsn,
+        timeout_seconds=config.database_timeout_seconds,
+        stagger_seconds=config.connect_stagger_seconds,
+    )
+
+
+def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     instance = secrets.randbits(62) + 1
     pending = PendingList(
         instance, max_rows=config.pending_max_rows, remembered_rows=config.remembered_max_rows
     )
-    timeout = config.database_timeout_seconds
     sink = CopySink(
         writer_connection(
-            config.primary_dsn,
-            name=f"flusher {config.worker}",
-            timeout_seconds=timeout,
-            synchronous=config.buffer_synchronous_commit,
+            primary, name=f"flusher {config.worker}", synchronous=config.buffer_synchronous_commit
         ),
         instance=instance,
-        timeout_seconds=timeout,
+        timeout_seconds=config.database_timeout_seconds,
     )
 
     def follow(snapshot: Snapshot) -> None:
         sink.active_buffer = snapshot.active_buffer
 
-    primary = _server("primary", config.primary_dsn, instance, config)
-    replica = _server("replica", config.replica_dsn, instance, config) if config.replica_dsn else None
-    freshness = Freshness(replica, primary, max_staleness_seconds=config.max_staleness_seconds)
-    exchange = _exchange(config, instance)
+    replicas, last = replica_servers(config, primary, instance), primary_server(config, primary, instance)
+    freshness = Freshness(replicas, last, max_staleness_seconds=config.max_staleness_seconds)
+    exchange = _exchange(config, primary, instance)
     return Delivery(
         config=config,
         users=authenticator(
@@ -138,7 +141,7 @@ def _delivery(config: ApiConfig) -> Delivery:
             probe_seconds=config.idle_probe_seconds,
         ),
         reader=Reader(
-            [primary] if replica is None else [replica, primary],
+            [*replicas, last],
             pending,
             exchange.memory,
             freshness,
@@ -151,29 +154,14 @@ def _delivery(config: ApiConfig) -> Delivery:
     )
 
 
-def _exchange(config: ApiConfig, instance: int) -> Exchange:
-    timeout = config.database_timeout_seconds
+def _exchange(config: ApiConfig, primary: Primary, instance: int) -> Exchange:
     return Exchange(
-        announcing_connection(
-            config.primary_dsn, name=f"announcements {config.worker}", timeout_seconds=timeout
-        ),
+        announcing_connection(primary, name=f"announcements {config.worker}"),
         PeerMemory(
             max_rows=config.peer_max_rows, kept_seconds=config.peer_kept_seconds, clock=time.monotonic
         ),
         instance=instance,
         interval_seconds=config.peer_interval_seconds,
-        timeout_seconds=timeout,
+        timeout_seconds=config.database_timeout_seconds,
         max_rows=config.peer_max_rows,
-    )
-
-
-def _server(name: str, dsn: str, instance: int, config: ApiConfig) -> Server:
-    return Server(
-        name,
-        reader_connection(
-            dsn, name=f"{name} {config.worker}", timeout_seconds=config.database_timeout_seconds
-        ),
-        instance=instance,
-        timeout_seconds=config.read_timeout_seconds,
-        connect_seconds=config.database_timeout_seconds,
     )

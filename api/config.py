@@ -33,6 +33,7 @@ class ApiConfig:
     read_batch_max_users: int = 512
     read_timeout_seconds: float = 1.0
     database_timeout_seconds: float = 5.0
+    connect_stagger_seconds: float = 0.25
     max_staleness_seconds: float = 5.0
     verified_max_tokens: int = 200_000
 

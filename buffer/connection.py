@@ -6,21 +6,12 @@ that is over cuts the connection: the operation then ends at once with a connect
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 
 T = TypeVar("T")
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
-
-#: InternalClientError is what asyncpg makes of some connections that break in the middle of an answer.
-_DRIVER_ERRORS = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 
 class ConnectionFailedError(Exception):
@@ -31,13 +22,25 @@ class ConnectionFailedError(Exception):
         self.sqlstate = sqlstate
 
 
+#: All that a connection fails with, whoever opened it. InternalClientError is what asyncpg makes of
+#: some connections that break in the middle of an answer.
+DATABASE_ERRORS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionFailedError,
+)
+
+
 async def open_connection(connect: Connect, *, seconds: float) -> asyncpg.Connection:
     """Raises ConnectionFailedError."""
     try:
         async with asyncio.timeout(seconds):
             return await connect()
-    except _DRIVER_ERRORS as error:
-        raise _failure(error) from error
+    except DATABASE_ERRORS as error:
+        raise failure(error) from error
 
 
 async def bounded(connection: asyncpg.Connection, operation: Awaitable[T], *, seconds: float) -> T:
@@ -45,11 +48,13 @@ async def bounded(connection: asyncpg.Connection, operation: Awaitable[T], *, se
     deadline = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:
         return await operation
-    except _DRIVER_ERRORS as error:
-        raise _failure(error) from error
+    except DATABASE_ERRORS as error:
+        raise failure(error) from error
     finally:
         deadline.cancel()
 
 
-def _failure(error: Exception) -> ConnectionFailedError:
-    return ConnectionFailedError(str(error) or type(error).__name__, getattr(error, "sqlstate", None))
+def failure(error: Exception) -> ConnectionFailedError:
+    """The driver's error as ours."""
+    text = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+    return ConnectionFailedError(text, getattr(error, "sqlstate", None))

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from buffer.primary import Primary
 from maintenance.duty import MaintenanceError
 from maintenance.settings import MaintenanceConfig
 
@@ -21,11 +22,18 @@ _SETTINGS = {
 OLDEST_POSTGRES = 15
 
 
-async def connect(config: MaintenanceConfig, duty: str) -> asyncpg.Connection:
-    """A connection to the primary, with a limit on every wait. Raises OSError or asyncpg's errors."""
-    return await asyncpg.connect(
+def primary_of(config: MaintenanceConfig) -> Primary:
+    """For a process that connects more than once: it remembers which primary is the newest."""
+    return Primary(
         config.primary_dsn,
-        timeout=config.database_timeout_seconds,
+        timeout_seconds=config.database_timeout_seconds,
+        stagger_seconds=config.connect_stagger_seconds,
+    )
+
+
+async def connect(config: MaintenanceConfig, duty: str, primary: Primary | None = None) -> asyncpg.Connection:
+    """A connection to the primary, with a limit on every wait. Raises ConnectionFailedError."""
+    return await (primary or primary_of(config)).connect(
         command_timeout=config.duty_timeout_seconds,
         server_settings={**_SETTINGS, "application_name": f"tayang {duty}"},
     )

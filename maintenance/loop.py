@@ -10,12 +10,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from buffer.connection import DATABASE_ERRORS
 from buffer.contract import BUFFER_TABLES
-from maintenance.connection import check_version, connect
+from buffer.primary import Primary
+from maintenance.connection import check_version, connect, primary_of
 from maintenance.duty import MERGE_DUTY, PARTITION_DUTY, statement
 from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
 from maintenance.partitions import keep_partitions
@@ -32,41 +34,50 @@ _RECONNECT_MAX_SECONDS: Final = 5.0
 _FORGET_INSTANCES: Final = statement("forget_instances")
 _PERSISTENCE: Final = statement("buffer_persistence")
 
-#: InternalClientError is what asyncpg makes of some connections that break in the middle of an answer.
-_LOST = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 Duty = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 async def maintain(config: MaintenanceConfig, stop: asyncio.Event) -> None:
     """Run both duties until `stop` is set. A merge under way is finished first."""
+    connector = _Connector(config, primary_of(config), stop)
     async with asyncio.TaskGroup() as duties:
-        duties.create_task(_with_lock(config, "merge", MERGE_DUTY, _merging(config, stop), stop))
-        duties.create_task(
-            _with_lock(config, "partitions", PARTITION_DUTY, _partitioning(config, stop), stop)
-        )
+        duties.create_task(_with_lock(connector, "merge", MERGE_DUTY, _merging(config, stop)))
+        duties.create_task(_with_lock(connector, "partitions", PARTITION_DUTY, _partitioning(config, stop)))
+        if len(connector.primary.hosts) > 1:
+            duties.create_task(_look_out(connector))
 
 
-async def _with_lock(
-    config: MaintenanceConfig, name: str, lock: int, duty: Duty, stop: asyncio.Event
-) -> None:
+class _Connector(NamedTuple):
+    config: MaintenanceConfig
+    primary: Primary
+    stop: asyncio.Event
+
+
+async def _look_out(connector: _Connector) -> None:
+    """Notice a failover also while a duty waits for the old primary, which may hang: its connection is cut.
+
+    A duty's own limit can't do that, for a merge of a backlog may rightly take minutes.
+    """
+    seconds = connector.config.database_timeout_seconds
+    while not connector.stop.is_set():
+        await connector.primary.look_around(seconds=seconds)
+        await _wait(connector.stop, seconds)
+
+
+async def _with_lock(connector: _Connector, name: str, lock: int, duty: Duty) -> None:
     """Hold the duty's lock on a connection and do the duty there; again whenever that is lost."""
+    config, primary, stop = connector
     delay = 0.1
     while not stop.is_set():
         connection = None
         try:
-            connection = await connect(config, name)
+            connection = await connect(config, name, primary)
             check_version(connection)
             await _acquire(connection, name, lock, stop)
             delay = 0.1
             if not stop.is_set():
                 await duty(connection)
-        except _LOST as error:
+        except DATABASE_ERRORS as error:
             log.warning("%s: %s; trying again in %.1f s", name, error or type(error).__name__, delay)
             await _wait(stop, delay)
             delay = min(_RECONNECT_MAX_SECONDS, delay * 2)

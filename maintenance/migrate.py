@@ -93,6 +93,11 @@ def _engine(dsn: str) -> Engine:
     """Psycopg connects itself: a DSN may name several hosts, which SQLAlchemy's URLs can't."""
 
     def connect() -> psycopg.Connection:
-        return psycopg.connect(dsn, connect_timeout=_CONNECT_SECONDS, application_name="tayang migrate")
+        return psycopg.connect(
+            dsn,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="tayang migrate",
+            target_session_attrs="read-write",
+        )
 
     return create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool)

@@ -11,7 +11,7 @@ from maintenance.settings import MaintenanceConfig
 
 
 async def prepare_database(config: MaintenanceConfig) -> str:
-    """Returns the schema's revision. Raises MaintenanceError, OSError or asyncpg's errors."""
+    """Returns the schema's revision. Raises MaintenanceError, or one of DATABASE_ERRORS."""
     connection = await connect(config, "migrate")
     try:
         check_version(connection)

@@ -12,5 +12,6 @@ class MaintenanceConfig:
     impression_retention_days: int = 35
     daily_count_retention_days: int = 800
     database_timeout_seconds: float = 5.0
+    connect_stagger_seconds: float = 0.25
     #: A merge or a detach that takes longer is taken for hung, and its connection is replaced.
     duty_timeout_seconds: float = 300.0

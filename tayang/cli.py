@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import asyncpg
 import typer
 
+from buffer.connection import DATABASE_ERRORS
 from maintenance.connection import check_version, connect
 from maintenance.duty import MaintenanceError
 from maintenance.merge import MergeResult, merge_all
@@ -35,7 +36,7 @@ def main() -> None:
         app()
     except (SettingsError, EmbeddedError, MaintenanceError) as error:
         _fail(_INPUT_WRONG, str(error))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         _fail(_DATABASE_FAILED, f"the database can't be used: {error or type(error).__name__}")
 
 

@@ -16,12 +16,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from api.admin.audience_load import AudienceInvalidError, AudienceResult, Mode, load_audience
 from api.admin.store import CampaignRef, find_campaign
 from api.errors import ProblemError
+from buffer.connection import DATABASE_ERRORS
+from buffer.primary import Primary
 
 OK: Final = 0
 DATABASE_FAILED: Final = 1
 BAD_INPUT: Final = 2
 
 CONNECT_SECONDS: Final = 10.0
+STAGGER_SECONDS: Final = 0.25
 COPY_SECONDS: Final = 60.0
 APPLY_SECONDS: Final = 3600.0
 READ_BYTES: Final = 64 * 1024
@@ -46,14 +49,15 @@ async def import_audience(dsn: str, file: Path, campaign_key: str, mode: Mode, *
     except ProblemError:
         detail = f"no campaign has the key {campaign_key!r}: check it, or create the campaign first"
         return output.failed(BAD_INPUT, "not_found", detail)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         return output.failed(DATABASE_FAILED, "unavailable", _database_detail(error))
     output.done(result)
     return OK
 
 
 async def _load(dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode: Mode) -> AudienceResult:
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    primary = Primary(dsn, timeout_seconds=CONNECT_SECONDS, stagger_seconds=STAGGER_SECONDS)
+    connection = await primary.connect()
     try:
         campaign = await find_campaign(connection, CampaignRef.parse(campaign_key))
         with _progress() as progress:

@@ -5,8 +5,7 @@ import logging
 import signal
 import socket
 
-import asyncpg
-
+from buffer.connection import DATABASE_ERRORS
 from maintenance.connection import check_version, connect
 from maintenance.migrate import check_schema
 from tayang.process import set_up_logging
@@ -58,7 +57,7 @@ async def check_database(settings: Settings) -> None:
     """
     try:
         connection = await connect(settings.maintenance(), "check")
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except DATABASE_ERRORS as error:
         log.warning("the primary can't be reached yet: %s", error or type(error).__name__)
         return
     try:

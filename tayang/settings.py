@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import DotEnvSettingsSource
 
 from api.auth import authenticator
 from api.config import ApiConfig
 from api.tokens import TokenSigner
+from buffer.hosts import split_hosts
 from maintenance.settings import MaintenanceConfig
 
 #: `tayang up` writes it and removes it; the other commands find the running service by it.
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
         1.0, gt=0, le=30, description="wait for one server's answer to a read"
     )
     database_timeout_seconds: float = Field(5.0, gt=0, le=60, description="wait for a connection or a COPY")
+    connect_stagger_seconds: float = Field(
+        0.25, ge=0.01, le=5, description="wait for a host of the primary's before the next is asked too"
+    )
     max_staleness_seconds: float = Field(
         5.0, gt=0, le=3600, description="a replica further behind isn't read"
     )
@@ -112,6 +116,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @field_validator("primary_dsn", "replica_dsn")
+    @classmethod
+    def _has_hosts(cls, dsn: str, info: ValidationInfo) -> str:
+        try:
+            if dsn:
+                split_hosts(dsn)
+        except ValueError as error:  # pydantic would show the value, and there is a password in it
+            raise SettingsError(f"TAYANG_{str(info.field_name).upper()}: {error}") from error
+        return dsn
 
     @classmethod
     def settings_customise_sources(

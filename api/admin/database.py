@@ -11,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from api.errors import UNAVAILABLE, busy
 from api.keys import CONFIG, PRIMARY_POOL
+from buffer.connection import ConnectionFailedError
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -30,6 +31,7 @@ _PASSING = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.OperatorInterventionError,
+    ConnectionFailedError,
 )
 
 

@@ -53,7 +53,7 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
     "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
     "tayang_merge_age_seconds": (GaugeMetricFamily, "Age of the newest merge that reads show", ()),
-    "tayang_replica_age_seconds": (GaugeMetricFamily, "Age at most of the replica's state", ()),
+    "tayang_replica_age_seconds": (GaugeMetricFamily, "Age at most of a replica's state", ("server",)),
 }
 
 Sample = tuple[str, list[str], float]
@@ -172,5 +172,5 @@ def _read_samples(delivery: Delivery) -> Iterator[Sample]:
     yield "tayang_catalog_loads", [], reader.stats.catalog_loads
     if reader.latest is not None:
         yield "tayang_merge_age_seconds", [], time.time() - reader.latest.merged_at.timestamp()
-    if (age := delivery.freshness.age_seconds) is not None:
-        yield "tayang_replica_age_seconds", [], age
+    for name, age in delivery.freshness.ages_seconds().items():
+        yield "tayang_replica_age_seconds", [name], age

@@ -139,7 +139,8 @@ class Reader:
         return self._pending.knows(event_key(impression_id, KIND_IMPRESSION))
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
-        for server in self.servers:
+        # A replica that was promoted has the primary's work to do: those that are still replicas go first.
+        for server in sorted(self.servers, key=lambda server: server.is_primary):
             if not self.in_use(server):
                 continue
             try:
@@ -183,13 +184,13 @@ class Reader:
         return server.usable and not self._freshness.stale(server)
 
     def _forget(self, snapshot: Snapshot) -> None:
-        """What all servers in use show as merged is needed no more.
+        """What all replicas in use show as merged is needed no more, whichever of them is promoted.
 
-        The primary counts only where it is the one in use: it is ahead of every replica.
+        The primary, which comes last, counts only where it is the one in use: it is ahead of every replica.
         """
-        for server in self.servers:
-            if self.in_use(server):
-                self._pending.forget_through(server.watermark)
-                if server.name == snapshot.server:
-                    self._peers.forget(snapshot.peer_watermarks)
-                return
+        in_use = [server for server in self.servers if self.in_use(server)]
+        if in_use:
+            replicas = [server for server in in_use if server is not self.servers[-1]]
+            self._pending.forget_through(min(server.watermark for server in replicas or in_use))
+            if snapshot.server in {server.name for server in replicas or in_use}:
+                self._peers.forget(snapshot.peer_watermarks)

@@ -32,6 +32,8 @@ class Server:
         #: The instance's watermark in the last answer: what this reader shows as merged.
         self.watermark = 0
         self.replayed = 0
+        #: How often it was connected. Behind another connection of the same name may be another server.
+        self.openings = 0
         self._connect = connect
         self._instance = instance
         self._timeout_seconds = timeout_seconds
@@ -43,6 +45,11 @@ class Server:
     @property
     def usable(self) -> bool:
         return self.connected.is_set()
+
+    @property
+    def is_primary(self) -> bool:
+        """By its last answer; a replica may have been promoted."""
+        return self.replayed == _EVERYTHING
 
     async def run(self) -> None:
         """Keep the connection open, until cancelled."""
@@ -107,6 +114,8 @@ class Server:
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._connection_lost(connection))
         self._connection = connection
+        self.openings += 1
+        self.watermark = 0  # what a server before it has shown, this one may lack
         self.connected.set()
         log.info("%s: connected", self.name)
         return True

@@ -60,8 +60,9 @@ async def test_an_idle_service_with_a_running_replica_is_fresh(start_service: Se
     """Nothing is written and nothing is merged: the replica's last transaction is old, the replica is not."""
     service = await start_service(max_staleness_seconds=0.0)
     freshness, (replica, _) = service.delivery.freshness, service.delivery.reader.servers
-    first = await until(lambda: freshness.age_seconds is not None and freshness._fresh_at, "it was checked")
-    await until(lambda: (freshness._fresh_at or 0) > first, "and again")
+    verdict = freshness._verdicts[replica.name]
+    first = await until(lambda: verdict.fresh_at, "it was checked")
+    await until(lambda: (verdict.fresh_at or 0) > first, "and again")
     assert not freshness.stale(replica)
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from api.background import background
 from api.campaigns.catalog import Catalog
-from api.database import reader_connection
+from api.database import replica_connection
 from api.read.server import Server
 from buffer.connection import ConnectionFailedError
+from buffer.fence import Fence
+from buffer.hosts import split_hosts
 from tests.support.buffered import Event, buffer
 from tests.support.database import Database
 from tests.support.reading import batches, keys, merge_on_the_primary, total
@@ -27,7 +29,7 @@ TWICE = [{"limit": 2, "window": "24h"}]
 async def connected(dsn: str, *, timeout_seconds: float = 5.0) -> AsyncIterator[Server]:
     server = Server(
         "server",
-        reader_connection(dsn, name="reader of a test", timeout_seconds=5.0),
+        replica_connection(split_hosts(dsn)[0], Fence(), name="reader of a test", timeout_seconds=5.0),
         instance=INSTANCE,
         timeout_seconds=timeout_seconds,
         connect_seconds=5.0,

@@ -11,6 +11,7 @@ from buffer.connection import ConnectionFailedError
 from buffer.contract import USER_ID_MAX_CHARACTERS, VARIANT_MAX_CHARACTERS
 from buffer.flusher import Flusher
 from buffer.pending import PendingList
+from buffer.primary import Primary
 from buffer.record import make_entry
 from buffer.sink import CopySink
 from tests.support.buffered import NOON, Event, buffer
@@ -24,7 +25,8 @@ ID = bytes(range(16))
 
 
 def sink_to(dsn: str, timeout_seconds: float = 5.0) -> CopySink:
-    connect = writer_connection(dsn, name="flusher of a test", timeout_seconds=timeout_seconds)
+    primary = Primary(dsn, timeout_seconds=timeout_seconds, stagger_seconds=0.25)
+    connect = writer_connection(primary, name="flusher of a test")
     return CopySink(connect, instance=INSTANCE, timeout_seconds=timeout_seconds)
 
 
