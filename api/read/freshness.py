@@ -60,9 +60,13 @@ class Freshness:
     async def run(self) -> None:
         """Check twice a second, until cancelled."""
         while True:
-            await self._aim()
-            await asyncio.gather(*(self._check(verdict) for verdict in self._verdicts.values()))
+            await self.check()
             await asyncio.sleep(_CHECK_SECONDS)
+
+    async def check(self) -> None:
+        """Once, all replicas at the same time."""
+        await self._aim()
+        await asyncio.gather(*(self._check(verdict) for verdict in self._verdicts.values()))
 
     async def _aim(self) -> None:
         """Give each replica that waits for none a position to reach."""

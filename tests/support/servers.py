@@ -2,14 +2,16 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 import psycopg
 
 from tayang.embedded import EmbeddedCluster, Node
 from tayang.embedded.config import SLOT
+from tayang.embedded.credentials import USER
 from tayang.embedded.queries import query
 from tests.support.waiting import until
 
@@ -53,6 +55,65 @@ async def suspended(cluster: EmbeddedCluster, *nodes: Node) -> AsyncIterator[Non
         for node in nodes:
             node.resume()
         await streaming(cluster)
+
+
+@asynccontextmanager
+async def refusing(cluster: EmbeddedCluster, node: Node) -> AsyncIterator[None]:
+    """The replica runs, and answers every client with 57P03, as all servers do while they start up."""
+    assert node is cluster.replica
+    assert cluster._site is not None
+    node.stop()
+    command = (cluster._site.binaries.path("postgres"), "-D", str(node.directory), "-c", "hot_standby=off")
+    with node.log_file.open("ab") as log:
+        process = cluster._site.account.spawn(command, cwd=node.directory, output=log)
+    try:
+        await until(lambda: _refusal(node) == "57P03", "the server refuses clients")
+        yield
+    finally:
+        node.stop()
+        process.wait(10)
+        node.start()
+        await streaming(cluster)
+
+
+def _refusal(node: Node) -> str | None:
+    try:
+        node.connect("postgres").close()
+    except psycopg.OperationalError as error:
+        # A refusal while connecting has no SQLSTATE in libpq, only this text.
+        return "57P03" if "not accepting connections" in str(error) else None
+    return None
+
+
+@asynccontextmanager
+async def rejoined(cluster: EmbeddedCluster) -> AsyncIterator[None]:
+    """A failover may happen inside the block; both servers run again after it, perhaps with roles swapped."""
+    await streaming(cluster)
+    before = cluster.primary
+    try:
+        yield
+    finally:
+        if cluster.primary is not before:
+            cluster.rejoin()
+        await streaming(cluster)
+
+
+def several_hosts(cluster: EmbeddedCluster, database: str, *ports: int) -> str:
+    """A DSN that names these ports in this order."""
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return f"postgresql://{USER}:{cluster.password}@{hosts}/{database}"
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """The kernel takes connections, and nobody ever answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager
