@@ -11,6 +11,7 @@ from maintenance.duty import MERGE_LOCK
 from tayang.embedded import EmbeddedCluster
 from tests.acceptance.processes import Shell
 from tests.support.database import Database
+from tests.support.servers import closed_port, several_hosts
 from tests.support.service import ADMIN_KEY, TOKEN_SECRET, USER_SECRET, Service
 
 _MEMBERS = """
@@ -79,6 +80,29 @@ async def test_migrate_twice_and_a_merge_before_it(shell: Shell, empty_database:
     assert first.out == second.out
     assert first.out.startswith("the schema is at ")
     assert (await shell.run("merge", primary_dsn=empty_database)).code == 0
+
+
+async def test_commands_find_the_primary_behind_other_hosts(
+    shell: Shell, cluster: EmbeddedCluster, empty_database: str
+) -> None:
+    name = empty_database.rpartition("/")[2]
+    dsn = several_hosts(cluster, name, closed_port(), cluster.replica.port, cluster.primary.port)
+    # psycopg and asyncpg both connect in here.
+    for command in ("migrate", "merge"):
+        ended = await shell.run(command, primary_dsn=dsn)
+        assert ended.code == 0, ended
+
+    nowhere = several_hosts(cluster, name, closed_port(), cluster.replica.port)
+    ended = await shell.run("merge", primary_dsn=nowhere)
+    assert ended.code == 1
+    assert f"{cluster.replica.port}: a standby" in ended.err
+
+
+async def test_a_dsn_that_makes_no_sense_is_named_without_its_password(shell: Shell) -> None:
+    ended = await shell.run("merge", primary_dsn="postgresql://tayang:sec@ret:5@db1/tayang")
+    assert ended.code == 2
+    assert ended.err.startswith("tayang: TAYANG_PRIMARY_DSN: a host is not understood: ")
+    assert "ret" not in ended.err
 
 
 async def test_a_token_is_the_users(shell: Shell) -> None:

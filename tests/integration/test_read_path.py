@@ -87,6 +87,20 @@ async def test_a_primary_that_has_recovered_from_a_crash_is_told_from_a_replica(
         assert primary.replayed > replica.replayed
 
 
+async def test_after_a_new_connection_the_server_has_shown_nothing_as_merged(database: Database) -> None:
+    """Another server may be behind it, which lacks what the one before has shown."""
+    await buffer(await database.primary(), [Event("ani", 7)], instance=INSTANCE)
+    await database.merge()
+    async with connected(database.primary_dsn) as server:
+        await server.snapshot(())
+        assert (server.watermark, server.openings) == (1, 1)
+        await crash_a_backend(database.cluster)
+        await until(lambda: server.openings == 2, "it is connected again")
+        assert server.watermark == 0
+        await server.snapshot(())
+        assert server.watermark == 1
+
+
 async def test_concurrent_requests_share_a_query(service: Service) -> None:
     await service.create("one")
     reader = service.delivery.reader
