@@ -41,6 +41,7 @@ class Server:
         self._connection: asyncpg.Connection | None = None
         self._turn = asyncio.Lock()
         self._lost = asyncio.Event()
+        self._refusal = ""
 
     @property
     def usable(self) -> bool:
@@ -109,8 +110,16 @@ class Server:
         try:
             connection = await open_connection(self._connect, seconds=self._connect_seconds)
         except ConnectionFailedError as error:
-            log.warning("%s: cannot connect: %s", self.name, error)
+            # A host may be away for long, and is asked every 2 s.
+            log.log(
+                logging.DEBUG if str(error) == self._refusal else logging.WARNING,
+                "%s: cannot connect: %s",
+                self.name,
+                error,
+            )
+            self._refusal = str(error)
             return False
+        self._refusal = ""
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._connection_lost(connection))
         self._connection = connection
