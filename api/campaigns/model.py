@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from api.campaigns.targeting import StrictModel, Targeting, check_storable
@@ -26,6 +27,7 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 # The counts keep the 64 newest times of each user and campaign, so a windowed cap can't look further back.
 MAX_WINDOWED_LIMIT = 64
 MAX_LIFETIME_LIMIT = 1_000_000_000
+MAX_BUDGET = 1_000_000_000
 MAX_CONTENT_DEPTH = 10
 MAX_CONTENT_BYTES = 16 * 1024
 
@@ -105,6 +107,28 @@ class Cap(StrictModel):
         return limit
 
 
+class Budget(StrictModel):
+    """How many impressions of all users together. Within `hard`, not one more; else about so many."""
+
+    total: int | None = Field(default=None, ge=1, le=MAX_BUDGET)
+    per_day: int | None = Field(default=None, ge=1, le=MAX_BUDGET, description="by the campaign's timezone")
+    pacing: Literal["asap"] = "asap"
+    hard: bool = False
+
+    @field_validator("pacing", mode="before")
+    @classmethod
+    def _known_pacing(cls, pacing: Any) -> Any:
+        if pacing == "even":
+            raise ValueError("'even' is not available yet: write 'asap', or leave it out")
+        return pacing
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> "Budget":
+        if self.total is None and self.per_day is None:
+            raise ValueError("needs a limit: give total, per_day, or both")
+        return self
+
+
 class Variant(StrictModel):
     key: str = Field(pattern=_SLUG, max_length=32)
     weight: int = Field(ge=0, le=1_000_000)
@@ -138,6 +162,7 @@ class CampaignIn(StrictModel):
     targeting: Targeting | None = None
     caps: list[Cap] = Field(default=[], max_length=10)
     cooldown: Annotated[str, AfterValidator(_duration)] | None = None
+    budget: Budget | None = None
     variants: list[Variant] = Field(min_length=1, max_length=20)
 
     @field_validator("ends_at")

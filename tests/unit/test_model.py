@@ -35,6 +35,7 @@ FULL: dict[str, Any] = {
         {"limit": 1000, "window": "lifetime"},
     ],
     "cooldown": "30m",
+    "budget": {"total": 100_000, "per_day": 5_000, "pacing": "asap", "hard": True},
     "variants": [VARIANT, {"key": "b", "weight": 0, "content": {}}],
 }
 LEAST = {"key": "a", "name": "A", "placement": "home", "variants": [VARIANT]}
@@ -76,6 +77,7 @@ def test_defaults() -> None:
         "targeting": None,
         "caps": [],
         "cooldown": None,
+        "budget": None,
     }
 
 
@@ -96,6 +98,8 @@ GOOD = [
     ("caps", [{"window": "lifetime", "limit": 1_000_000_000}]),
     ("caps", [{"window": f"{n}h", "limit": 1} for n in range(1, 11)]),
     ("cooldown", "366d"),
+    ("budget", {"total": 1, "per_day": None, "pacing": "asap", "hard": False}),
+    ("budget", {"total": None, "per_day": 1_000_000_000, "pacing": "asap", "hard": True}),
     ("targeting", {"all": []}),
     ("variants", [{**VARIANT, "key": f"v{n}"} for n in range(20)]),
     ("variants", [{**VARIANT, "key": "k" * 32, "weight": 1_000_000}]),
@@ -185,6 +189,16 @@ BAD: list[tuple[str, Any, tuple[str | int, ...]]] = [
     ("caps", [{"limit": 3, "window": "day"}, {"limit": 4, "window": "day"}], ()),
     ("caps", [{"limit": 3, "window": "24h"}, {"limit": 4, "window": "1d"}], ()),
     ("caps", [{"limit": 1, "window": f"{n}h"} for n in range(1, 12)], ()),
+    ("budget", {}, ()),
+    ("budget", {"total": None, "hard": True}, ()),
+    ("budget", {"total": 0}, ("total",)),
+    ("budget", {"total": 1_000_000_001}, ("total",)),
+    ("budget", {"total": "5"}, ("total",)),
+    ("budget", {"per_day": 0}, ("per_day",)),
+    ("budget", {"total": 5, "pacing": "even"}, ("pacing",)),
+    ("budget", {"total": 5, "hard": 1}, ("hard",)),
+    ("budget", {"total": 5, "spent": 1}, ("spent",)),
+    ("budget", 5, ()),
     ("cooldown", "day", ()),
     ("cooldown", "30", ()),
     ("cooldown", 30, ()),
@@ -288,7 +302,7 @@ def test_null_in_a_patch_resets_to_the_default() -> None:
     [
         ({"variants": None}, ("variants",)),
         ({"key": None}, ("key",)),
-        ({"budget": None}, ("budget",)),
+        ({"daily_budget": None}, ("daily_budget",)),
         ({"id": 9}, ("id",)),
         ({"starts_at": "2027-01-01T00:00:00Z"}, ("ends_at",)),
         ({"targeting": {"any": []}}, ("targeting", "any")),

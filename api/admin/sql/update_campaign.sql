@@ -1,13 +1,13 @@
 -- Purpose: replace a campaign's fields, if it still is what the client has read.
--- Parameters: $1 id, $2 version read, $3…$16 the fields in the order of the columns below.
+-- Parameters: $1 id, $2 version read, $3…$17 the fields in the order of the columns below.
 -- Locks: the campaign's row; catalog_version's row until commit, through the trigger.
 UPDATE campaigns
 SET (
     key, name, status, priority, placement, starts_at, ends_at, timezone, schedule,
-    audience, targeting, caps, cooldown, variants,
+    audience, targeting, caps, cooldown, budget, variants,
     version, updated_at
 ) = (
-    $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+    $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
     version + 1, now()
 )
 WHERE id = $1 AND version = $2
