@@ -14,6 +14,8 @@ from aiohttp import web
 from api.admin import admin_routes
 from api.auth import authenticator
 from api.background import background
+from api.budgets.parts import lease_keeper, use_queue
+from api.budgets.soft import SoftPoller
 from api.config import ApiConfig
 from api.database import admin_pool, announcing_connection, writer_connection
 from api.http.context import context_parser
@@ -56,6 +58,7 @@ def create_app(config: ApiConfig) -> web.Application:
     app[METRICS] = metrics_board(delivery)
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(reading)
+    app.cleanup_ctx.append(budgeting)
     app.cleanup_ctx.append(flushing)
     return app
 
@@ -89,6 +92,17 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
         await stack.enter_async_context(background("metrics", app[METRICS].run()))
         yield
+
+
+async def budgeting(app: web.Application) -> AsyncIterator[None]:
+    config, delivery = app[CONFIG], app[DELIVERY]
+    async with (
+        background("leases", delivery.leases.run()),
+        background("uses", delivery.uses.run()),
+        background("soft budgets", delivery.soft_budgets.run()),
+    ):
+        yield
+        await delivery.leases.stop(seconds=config.database_timeout_seconds)
 
 
 async def flushing(app: web.Application) -> AsyncIterator[None]:
@@ -125,6 +139,15 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     replicas, last = replica_servers(config, primary, instance), primary_server(config, primary, instance)
     freshness = Freshness(replicas, last, max_staleness_seconds=config.max_staleness_seconds)
     exchange = _exchange(config, primary, instance)
+    reader = Reader(
+        [*replicas, last],
+        pending,
+        exchange.memory,
+        freshness,
+        on_snapshot=follow,
+        max_queue=config.read_queue_max_requests,
+        max_users=config.read_batch_max_users,
+    )
     return Delivery(
         config=config,
         users=authenticator(
@@ -140,17 +163,12 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
             ack_timeout_seconds=config.ack_timeout_seconds,
             probe_seconds=config.idle_probe_seconds,
         ),
-        reader=Reader(
-            [*replicas, last],
-            pending,
-            exchange.memory,
-            freshness,
-            on_snapshot=follow,
-            max_queue=config.read_queue_max_requests,
-            max_users=config.read_batch_max_users,
-        ),
+        reader=reader,
         freshness=freshness,
         exchange=exchange,
+        leases=lease_keeper(config, primary, instance, lambda: reader.catalog),
+        uses=use_queue(config, primary),
+        soft_budgets=SoftPoller(reader, pending, poll_seconds=config.budget_poll_seconds),
     )
 
 

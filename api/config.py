@@ -37,6 +37,13 @@ class ApiConfig:
     max_staleness_seconds: float = 5.0
     verified_max_tokens: int = 200_000
 
+    budget_lease_seconds: float = 5.0
+    budget_grace_seconds: float = 5.0
+    budget_lease_max_units: int = 500
+    budget_queue_max_uses: int = 10_000
+    budget_batch_max_uses: int = 1_000
+    budget_poll_seconds: float = 0.25
+
     peer_announcements: Literal["on", "off"] = "on"
     peer_interval_seconds: float = 0.002
     peer_kept_seconds: float = 60.0

@@ -30,6 +30,7 @@ TOKEN_MALFORMED: Final = Code("token_malformed", 400, "The popup token can't be 
 TOKEN_FORGED: Final = Code("token_forged", 403, "The popup token was not issued by this service")
 TOKEN_FOREIGN: Final = Code("token_foreign", 403, "The popup token belongs to another user")
 TOKEN_EXPIRED: Final = Code("token_expired", 410, "The popup token is too old to be accepted")
+RESERVATION_EXPIRED: Final = Code("reservation_expired", 410, "The popup's share of the budget has lapsed")
 NOT_FOUND: Final = Code("not_found", 404, "There is nothing here")
 METHOD_NOT_ALLOWED: Final = Code("method_not_allowed", 405, "This method is not allowed here")
 REQUEST_TIMEOUT: Final = Code("request_timeout", 408, "The body came too slowly")

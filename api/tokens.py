@@ -5,6 +5,9 @@ Layout before base64url (no padding), big endian:
     version u8 | key id u8 | impression id 16 | campaign id u32 | show-by u32, seconds |
     variant length u8 | variant | user id, UTF-8 | MAC 16
 
+In version 2 a unit of a hard budget is set aside for the popup: the last 7 bytes of the impression id
+are not random, but the unit's number (u24) and its lease (u32). So no two popups of a lease share an id.
+
 The MAC is keyed BLAKE2b over all that stands before it (RFC 7693; a keyed hash needs no HMAC
 construction). When the popup was served stands in the impression id, which is a UUIDv7.
 """
@@ -21,6 +24,7 @@ from struct import Struct
 from typing import Final
 
 VERSION: Final = 1
+VERSION_RESERVED: Final = 2
 MAX_CHARACTERS: Final = 320
 #: What is left for the user id in 320 characters of base64url, next to the longest variant key.
 MAX_USER_ID_BYTES: Final = 160
@@ -32,6 +36,7 @@ _PERSON: Final = b"tayang-popup-v1\x00"
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _RANDOM_POOL_IDS: Final = 512
 _TAIL_BYTES: Final = 10
+_RESERVED_BYTES: Final = 7
 _VERSION_7: Final = bytes(0x70 | byte & 0x0F for byte in range(256))
 _VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
 
@@ -55,11 +60,17 @@ class PopupToken:
     campaign_id: int
     variant: str
     show_by: int  # seconds since the Unix epoch
+    reserved: bool = False
 
     @property
     def served_ms(self) -> int:
         """When the popup was served, in milliseconds since the Unix epoch."""
         return int.from_bytes(self.impression_id[:6], "big")
+
+    @property
+    def lease_id(self) -> int:
+        """Of the unit that is set aside for a reserved popup."""
+        return int.from_bytes(self.impression_id[12:], "big")
 
 
 class TokenSigner:
@@ -84,11 +95,30 @@ class TokenSigner:
         self._random = b""
         self._random_at = 0
 
-    def sign(self, user: bytes, campaign_id: int, variant: bytes, *, now_ms: int, show_by: int) -> bytes:
-        """The token of a new impression. `user` and `variant` are UTF-8."""
+    def sign(
+        self,
+        user: bytes,
+        campaign_id: int,
+        variant: bytes,
+        *,
+        now_ms: int,
+        show_by: int,
+        unit: tuple[int, int] | None = None,
+    ) -> bytes:
+        """The token of a new impression. `user` and `variant` are UTF-8.
+
+        `unit` is what was set aside for it, if anything: the lease's id and the number within.
+        """
         impression_id = self._new_id(now_ms)
+        version = VERSION
+        if unit is not None:
+            version = VERSION_RESERVED
+            lease_id, number = unit
+            impression_id = (
+                impression_id[:-_RESERVED_BYTES] + number.to_bytes(3, "big") + lease_id.to_bytes(4, "big")
+            )
         body = (
-            _HEAD.pack(VERSION, self._key_id, impression_id, campaign_id, show_by, len(variant))
+            _HEAD.pack(version, self._key_id, impression_id, campaign_id, show_by, len(variant))
             + variant
             + user
         )
@@ -105,7 +135,7 @@ class TokenSigner:
         except (Base64Error, ValueError) as error:
             raise TokenMalformedError("a token is base64url") from error
         body = raw[:-_MAC_BYTES]
-        if len(body) <= _HEAD.size or body[0] != VERSION:
+        if len(body) <= _HEAD.size or body[0] not in (VERSION, VERSION_RESERVED):
             raise TokenMalformedError("a token is too short, or of a version that is not known here")
         known = self._macs.get(body[1])
         if known is None:
@@ -114,7 +144,7 @@ class TokenSigner:
         mac.update(body)
         if not hmac.compare_digest(mac.digest(), raw[-_MAC_BYTES:]):
             raise TokenForgedError("the signature does not match")
-        _, _, impression_id, campaign_id, show_by, variant_bytes = _HEAD.unpack_from(body)
+        version, _, impression_id, campaign_id, show_by, variant_bytes = _HEAD.unpack_from(body)
         user_at = _HEAD.size + variant_bytes
         return PopupToken(
             impression_id,
@@ -122,6 +152,7 @@ class TokenSigner:
             campaign_id,
             body[_HEAD.size : user_at].decode(),
             show_by,
+            version == VERSION_RESERVED,
         )
 
     def _new_id(self, now_ms: int) -> bytes:

@@ -103,12 +103,18 @@ class Flusher:
         """Something was appended. Never blocks."""
         self._wake.set()
 
-    async def acknowledged(self, seq: int) -> None:
-        """Return once the event `seq` is committed in the buffer table. Raises AckTimeoutError."""
+    async def acknowledged(self, seq: int, *, deadline: float | None = None) -> None:
+        """Return once the event `seq` is committed in the buffer table. Raises AckTimeoutError.
+
+        `deadline` is of the loop's clock, for a request that has waited before; else the acknowledgement
+        time from now.
+        """
         if seq <= self.pending.acked_through:
             return
         self._wake.set()
-        await self._waiters.add(seq, asyncio.get_running_loop().time() + self._ack_timeout_seconds)
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._ack_timeout_seconds
+        await self._waiters.add(seq, deadline)
 
     async def run(self) -> None:
         """Flush, whatever happens to the connection, until cancelled (call `stop()` first)."""

@@ -20,7 +20,7 @@ from buffer.primary import Primary
 from maintenance.connection import check_version, connect, primary_of
 from maintenance.duty import MERGE_DUTY, PARTITION_DUTY, statement
 from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
-from maintenance.partitions import keep_partitions
+from maintenance.partitions import keep_partitions, least_id_at
 from maintenance.settings import MaintenanceConfig
 
 log = logging.getLogger("tayang.maintain")
@@ -28,10 +28,13 @@ log = logging.getLogger("tayang.maintain")
 PARTITION_SECONDS: Final = 3600.0
 FORCED_ROTATION_SECONDS: Final = 60.0
 INSTANCE_KEPT: Final = timedelta(days=30)
+USES_KEPT_AT_LEAST: Final = timedelta(days=2)
+CLOCKS_APART: Final = timedelta(days=1)
 _STANDBY_SECONDS: Final = 1.0
 _RECONNECT_MAX_SECONDS: Final = 5.0
 
 _FORGET_INSTANCES: Final = statement("forget_instances")
+_FORGET_USES: Final = statement("forget_uses")
 _PERSISTENCE: Final = statement("buffer_persistence")
 
 Duty = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -132,9 +135,16 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
             if result.created or result.dropped:
                 log.info("partitions: %d created, %d dropped", result.created, result.dropped)
             await connection.execute(_FORGET_INSTANCES, now - INSTANCE_KEPT)
+            await forget_uses(connection, now, accept_within_seconds=config.accept_within_seconds)
             await _wait(stop, PARTITION_SECONDS)
 
     return keep_until_stopped
+
+
+async def forget_uses(connection: asyncpg.Connection, now: datetime, *, accept_within_seconds: int) -> None:
+    """Whether a unit was spent is asked only while the impression may be sent again."""
+    kept = max(USES_KEPT_AT_LEAST, timedelta(seconds=accept_within_seconds) + CLOCKS_APART)
+    await connection.execute(_FORGET_USES, least_id_at(now - kept))
 
 
 async def set_persistence(connection: asyncpg.Connection, wanted: str) -> None:

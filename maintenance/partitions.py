@@ -51,9 +51,13 @@ class PartitionResult:
 
 
 def first_id_of(day: date) -> UUID:
-    """The least UUIDv7 of a UTC day: 48 bits of milliseconds, then zeros."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return UUID(int=(int(midnight.timestamp()) * 1000) << 80)
+    """The least UUIDv7 of a UTC day."""
+    return least_id_at(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def least_id_at(moment: datetime) -> UUID:
+    """The least UUIDv7 of a second: 48 bits of milliseconds, then zeros."""
+    return UUID(int=(int(moment.timestamp()) * 1000) << 80)
 
 
 async def bounds(connection: asyncpg.Connection) -> Bounds:

@@ -9,6 +9,7 @@ class MaintenanceConfig:
     primary_dsn: str
     merge_interval_seconds: float = 0.25
     buffer_persistence: Literal["unlogged", "logged"] = "unlogged"
+    accept_within_seconds: int = 86_400
     impression_retention_days: int = 35
     daily_count_retention_days: int = 800
     database_timeout_seconds: float = 5.0

@@ -80,6 +80,25 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="a replica further behind isn't read"
     )
 
+    budget_lease_seconds: float = Field(
+        5.0, ge=0.5, le=300, description="how long popups are served with one lease of a hard budget"
+    )
+    budget_grace_seconds: float = Field(
+        5.0, ge=1, le=300, description="how much later than `expires_at` a lease is closed"
+    )
+    budget_lease_max_units: int = Field(
+        500, ge=1, le=1_000_000, description="popups of a hard budget in one lease"
+    )
+    budget_queue_max_uses: int = Field(
+        10_000, ge=100, description="impressions of hard budgets that wait to be checked; then 503"
+    )
+    budget_batch_max_uses: int = Field(
+        1_000, ge=1, le=100_000, description="impressions of hard budgets checked at once"
+    )
+    budget_poll_seconds: float = Field(
+        0.25, gt=0, le=60, description="pause between two looks at what soft budgets have spent"
+    )
+
     peer_announcements: Literal["on", "off"] = Field(
         "on", description="tell other api processes of new impressions at once, before their merge"
     )

@@ -23,6 +23,9 @@ class Context:
 class Catalog:
     version: int = 0
     campaigns: dict[int, LiveCampaign] = field(default_factory=dict)
+    #: Also those that are not live: their popups may still be out.
+    hard_budget_ids: frozenset[int] = frozenset()
+    budgeted: tuple[LiveCampaign, ...] = ()
     _by_placement: dict[str, tuple[LiveCampaign, ...]] = field(default_factory=dict)
     _matching: dict[Context, tuple[LiveCampaign, ...]] = field(default_factory=dict)
 
@@ -37,7 +40,9 @@ class Catalog:
             self._matching[context] = found
         return found
 
-    def replaced_by(self, version: int, live: Iterable[Campaign]) -> "Catalog":
+    def replaced_by(
+        self, version: int, live: Iterable[Campaign], hard_budget_ids: Iterable[int] = ()
+    ) -> "Catalog":
         """The next catalog. A campaign whose version has not moved is not compiled again."""
         campaigns = {}
         for campaign in live:
@@ -48,4 +53,10 @@ class Catalog:
         placements: dict[str, list[LiveCampaign]] = {}
         for known in campaigns.values():
             placements.setdefault(known.placement, []).append(known)
-        return Catalog(version, campaigns, {name: by_priority(some) for name, some in placements.items()})
+        return Catalog(
+            version,
+            campaigns,
+            frozenset(hard_budget_ids),
+            tuple(known for known in campaigns.values() if known.budget is not None),
+            {name: by_priority(some) for name, some in placements.items()},
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from api.campaigns.budget import Budget, SoftBudget, Stock
 from api.campaigns.model import Campaign, Variant
 from api.campaigns.schedule import Active, compile_schedule
 from api.campaigns.targeting import Predicate, compile_targeting
@@ -25,6 +26,7 @@ class Tally:
     capped: int = 0
     cooling_down: int = 0
     not_listed: int = 0
+    out_of_budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class LiveCampaign:
     matches: Predicate
     caps: tuple[CompiledCap, ...]
     cooldown_us: int  # 0: none
+    budget: Budget | None
     variants: tuple[LiveVariant, ...]
     order_seed: int
     tally: Tally
@@ -69,7 +72,10 @@ class LiveCampaign:
 
 
 def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -> LiveCampaign:
-    """`previous` is an earlier compilation of the same campaign: its counters go on."""
+    """`previous` is an earlier compilation of the same campaign: its counters go on.
+
+    What is known of a soft budget goes on too. A hard one begins without units.
+    """
     zone = ZoneInfo(campaign.timezone)
     return LiveCampaign(
         id=campaign.id,
@@ -87,6 +93,7 @@ def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -
         matches=compile_targeting(campaign.targeting),
         caps=_caps(campaign, zone),
         cooldown_us=0 if campaign.cooldown is None else parse_duration(campaign.cooldown),
+        budget=_budget(campaign, zone, None if previous is None else previous.budget),
         variants=tuple(_variant(campaign, variant) for variant in campaign.variants if variant.weight),
         order_seed=int.from_bytes(_hash(campaign.key.encode()), "big"),
         tally=Tally() if previous is None else previous.tally,
@@ -109,6 +116,18 @@ def _draw(variant: LiveVariant, user: bytes) -> float:
 
 def _caps(campaign: Campaign, zone: ZoneInfo) -> tuple[CompiledCap, ...]:
     return tuple(compile_cap(cap.limit, parse_window(cap.window), zone) for cap in campaign.caps)
+
+
+def _budget(campaign: Campaign, zone: ZoneInfo, previous: Budget | None) -> Budget | None:
+    limits = campaign.budget
+    if limits is None:
+        return None
+    if limits.hard:
+        return Stock(zone, per_day=limits.per_day is not None)
+    if isinstance(previous, SoftBudget):
+        previous.limit(zone, total=limits.total, per_day=limits.per_day)
+        return previous
+    return SoftBudget(zone, total=limits.total, per_day=limits.per_day)
 
 
 def _variant(campaign: Campaign, variant: Variant) -> LiveVariant:

@@ -37,9 +37,12 @@ def select(
 
 
 def may_be_shown(campaign: LiveCampaign, seen: Seen | None, history: History, now_us: int) -> bool:
-    """Whether this user's lists and counts allow one more impression of the campaign."""
+    """Whether the budget, and this user's lists and counts, allow one more impression of the campaign."""
     if campaign.listed_only and campaign.id not in history.listed:
         campaign.tally.not_listed += 1
+        return False
+    if campaign.budget is not None and not campaign.budget.has_room(now_us):
+        campaign.tally.out_of_budget += 1
         return False
     if seen is None:
         return True

@@ -125,6 +125,12 @@ def local_time(instant_us: int, zone: ZoneInfo) -> datetime:
     return (EPOCH + timedelta(microseconds=instant_us)).astimezone(zone)
 
 
+def local_day(instant_us: int, zone: ZoneInfo) -> tuple[date, int, int]:
+    """The calendar day around an instant: its date, its first instant, and the first one of the next day."""
+    start_us, end_us = _period("day", instant_us, zone)
+    return local_time(start_us, zone).date(), start_us, end_us
+
+
 def _period(kind: WindowKind, now_us: int, zone: ZoneInfo) -> tuple[int, int]:
     """[start, end) of the calendar period around `now_us`."""
     first = _first_date(kind, local_time(now_us, zone).date())

@@ -7,6 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from api.auth import UserAuthenticator
+from api.budgets.keeper import LeaseKeeper
+from api.budgets.soft import SoftPoller
+from api.budgets.uses import UseQueue
 from api.campaigns.catalog import Context
 from api.config import ApiConfig
 from api.peers.exchange import Exchange
@@ -28,6 +31,9 @@ class Delivery:
     reader: Reader
     freshness: Freshness
     exchange: Exchange
+    leases: LeaseKeeper
+    uses: UseQueue
+    soft_budgets: SoftPoller
     accepted: int = 0  # events answered with 202
     refused: int = 0  # events whose token was refused
 

@@ -1,13 +1,13 @@
 """`POST /v1/impressions`: token → pending list → COPY → 202, with no database look-up.
 
-202 means committed in the buffer table, and remembered here until it is merged.
+202 means committed in the buffer table, and remembered here until it is merged. Popups that a unit of a
+hard budget was reserved for spend it first, on the primary: `api.http.reserved`.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from aiohttp import web
 from pydantic_core import from_json
 
 from api import errors
+from api.campaigns.budget import SoftBudget
 from api.campaigns.windows import to_us
-from api.errors import Code, ProblemError, busy
+from api.errors import ProblemError, busy
 from api.http.delivery import DELIVERY, Delivery
-from api.tokens import PopupToken, TokenForgedError, TokenMalformedError
+from api.http.reserved import Event, Rejected, refuse_unreserved, shown_by_us, spend_units
+from api.tokens import TokenForgedError, TokenMalformedError
 from buffer.contract import KIND_IMPRESSION
 from buffer.flusher import AckTimeoutError
 from buffer.record import event_key
@@ -28,35 +30,40 @@ _HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-stor
 _ONE_ACCEPTED: Final = b'{"accepted":1,"rejected":[]}'
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected(Exception):  # noqa: N818  (it is one, not an error of the request)
-    """One event that can't be accepted; the others of its request can."""
-
-    code: Code
-    detail: str
-
-
 async def post_impressions(request: web.Request) -> web.Response:
     delivery = request.app[DELIVERY]
     now_ns = time.time_ns()
     user_id = delivery.users.user_id(request.headers.get("Authorization"), now_ns / 1e9)
-    events = events_in(await _body(request, delivery.config.body_timeout_seconds), "impressions")
-    rejected: list[dict[str, Any]] = []
-    accepted: list[tuple[PopupToken, int]] = []
-    for index, event in enumerate(events):
+    documents = events_in(await _body(request, delivery.config.body_timeout_seconds), "impressions")
+    deadline = asyncio.get_running_loop().time() + delivery.config.ack_timeout_seconds
+    rejected: dict[int, Rejected] = {}
+    events: list[Event] = []
+    for index, document in enumerate(documents):
         try:
-            accepted.append(_accept(delivery, event, user_id, now_ns // 1000))
+            events.append(_accept(delivery, document, user_id, now_ns // 1000, index))
         except Rejected as error:
-            if len(events) == 1:
-                delivery.refused += 1
-                raise ProblemError(error.code, error.detail) from error
-            rejected.append({"index": index, "code": error.code.code, "detail": error.detail})
-    await _store(delivery, accepted)
-    delivery.accepted += len(accepted)
+            rejected[index] = error
+    if any(event.reserved for event in events):
+        _check_room(delivery, events)
+        refused = await spend_units(delivery, events, now_us=now_ns // 1000, deadline=deadline)
+        rejected |= refused
+        events = [event for event in events if event.place not in refused]
+    await _store(delivery, events, deadline)
+    delivery.accepted += len(events)
     delivery.refused += len(rejected)
-    if len(events) == 1:
-        return web.Response(body=_ONE_ACCEPTED, status=202, headers=_HEADERS)
-    body = json.dumps({"accepted": len(accepted), "rejected": rejected}).encode()
+    if len(documents) > 1:
+        return _answer_to_many(len(events), rejected)
+    if rejected:
+        raise ProblemError(rejected[0].code, rejected[0].detail)
+    return web.Response(body=_ONE_ACCEPTED, status=202, headers=_HEADERS)
+
+
+def _answer_to_many(accepted: int, rejected: Mapping[int, Rejected]) -> web.Response:
+    errors_ = [
+        {"index": index, "code": error.code.code, "detail": error.detail}
+        for index, error in sorted(rejected.items())
+    ]
+    body = json.dumps({"accepted": accepted, "rejected": errors_}).encode()
     return web.Response(body=body, status=202, headers=_HEADERS)
 
 
@@ -95,14 +102,14 @@ async def _body(request: web.Request, timeout_seconds: float) -> bytes:
         raise ProblemError(errors.REQUEST_TIMEOUT, detail) from error
 
 
-def _accept(delivery: Delivery, event: Any, user_id: str, now_us: int) -> tuple[PopupToken, int]:
-    """The token of an event and when it occurred. Raises Rejected."""
-    if not isinstance(event, dict) or not isinstance(event.get("token"), str):
+def _accept(delivery: Delivery, document: Any, user_id: str, now_us: int, index: int) -> Event:
+    """Raises Rejected."""
+    if not isinstance(document, dict) or not isinstance(document.get("token"), str):
         raise Rejected(
             errors.TOKEN_MALFORMED, "token is missing or no text: send it as GET /v1/popups gave it"
         )
     try:
-        token = delivery.signer.verify(event["token"])
+        token = delivery.signer.verify(document["token"])
     except TokenMalformedError as error:
         raise Rejected(errors.TOKEN_MALFORMED, str(error)) from error
     except TokenForgedError as error:
@@ -113,11 +120,13 @@ def _accept(delivery: Delivery, event: Any, user_id: str, now_us: int) -> tuple[
     within = delivery.config.accept_within_seconds
     if now_us > served_us + within * 1_000_000:
         raise Rejected(errors.TOKEN_EXPIRED, f"the popup was served over {within} seconds ago")
-    occurred_at = event.get("occurred_at")
-    if occurred_at is None:
-        return token, max(served_us, now_us)
+    refuse_unreserved(delivery, token)
+    occurred_at = document.get("occurred_at")
     # A phone's clock can't move a cap: between serving and now.
-    return token, max(served_us, min(_instant_us(occurred_at), now_us))
+    told_us = now_us if occurred_at is None else min(_instant_us(occurred_at), now_us)
+    if token.reserved:
+        told_us = min(told_us, shown_by_us(token))
+    return Event(index, token, max(served_us, told_us), token.reserved)
 
 
 def _instant_us(text: Any) -> int:
@@ -132,15 +141,20 @@ def _instant_us(text: Any) -> int:
     return to_us(moment)
 
 
-async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> None:
-    """Queue the events together and wait until they are committed. Raises ProblemError (503)."""
-    if not delivery.pending.room_for(
-        {event_key(token.impression_id, KIND_IMPRESSION) for token, _ in events}
-    ):
+def _check_room(delivery: Delivery, events: Sequence[Event]) -> None:
+    """Raises ProblemError (503) unless the pending list can take them all."""
+    keys = {event_key(event.token.impression_id, KIND_IMPRESSION) for event in events}
+    if not delivery.pending.room_for(keys):
         raise busy(errors.BUFFER_FULL, "Nothing was stored. Send it again after the time in Retry-After.")
+
+
+async def _store(delivery: Delivery, events: Sequence[Event], deadline: float) -> None:
+    """Queue the events together and wait until they are committed. Raises ProblemError (503)."""
+    _check_room(delivery, events)
     last = 0
     newest = delivery.pending.last_seq
-    for token, occurred_at_us in events:
+    campaigns = delivery.reader.catalog.campaigns
+    for _, token, occurred_at_us, _ in events:
         seq = delivery.pending.append(
             impression_id=token.impression_id,
             kind=KIND_IMPRESSION,
@@ -151,6 +165,9 @@ async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> No
         )
         if seq > newest:  # not a resend
             newest = seq
+            campaign = campaigns.get(token.campaign_id)
+            if campaign is not None and isinstance(campaign.budget, SoftBudget):
+                campaign.budget.add_pending(seq, occurred_at_us)
             delivery.exchange.announce(
                 seq=seq,
                 impression_id=token.impression_id,
@@ -162,7 +179,7 @@ async def _store(delivery: Delivery, events: list[tuple[PopupToken, int]]) -> No
     if last > delivery.pending.acked_through:
         delivery.flusher.wake()
         try:
-            await delivery.flusher.acknowledged(last)
+            await delivery.flusher.acknowledged(last, deadline=deadline)
         except AckTimeoutError as error:
             detail = "It is kept and stored as soon as the database answers; sending it again is harmless."
             raise busy(errors.ACK_TIMEOUT, detail) from error

@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from api.campaigns.budget import Stock
 from api.http.delivery import Delivery
 
 _WRITE_SECONDS: Final = 1.0
@@ -50,6 +51,11 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_peer_impressions_received": (CounterMetricFamily, "Impressions that others announced", ()),
     "tayang_peer_impressions_held": (GaugeMetricFamily, "Others' impressions not yet seen merged", ()),
     "tayang_peer_connected": (GaugeMetricFamily, "1 while announcements can be sent and heard", ()),
+    "tayang_budget_leases": (GaugeMetricFamily, "Leases of hard budgets with free units", ()),
+    "tayang_budget_free_units": (GaugeMetricFamily, "Popups that can be served at once", ("campaign",)),
+    "tayang_budget_units_leased": (CounterMetricFamily, "Units of hard budgets leased", ()),
+    "tayang_budget_units_spent": (CounterMetricFamily, "Impressions that had a unit", ()),
+    "tayang_budget_refused": (CounterMetricFamily, "Impressions whose unit had lapsed", ()),
     "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
     "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
     "tayang_merge_age_seconds": (GaugeMetricFamily, "Age of the newest merge that reads show", ()),
@@ -130,6 +136,7 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
     yield from _flush_samples(delivery)
     yield from _read_samples(delivery)
     yield from _peer_samples(delivery)
+    yield from _budget_samples(delivery)
 
 
 def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
@@ -139,6 +146,7 @@ def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
         yield "tayang_popups_not_shown", [campaign.key, "capped"], tally.capped
         yield "tayang_popups_not_shown", [campaign.key, "cooling_down"], tally.cooling_down
         yield "tayang_popups_not_shown", [campaign.key, "not_listed"], tally.not_listed
+        yield "tayang_popups_not_shown", [campaign.key, "budget"], tally.out_of_budget
 
 
 def _flush_samples(delivery: Delivery) -> Iterator[Sample]:
@@ -160,6 +168,18 @@ def _peer_samples(delivery: Delivery) -> Iterator[Sample]:
     yield "tayang_peer_impressions_received", [], exchange.memory.received
     yield "tayang_peer_impressions_held", [], len(exchange.memory)
     yield "tayang_peer_connected", [], exchange.connected
+
+
+def _budget_samples(delivery: Delivery) -> Iterator[Sample]:
+    leases, uses = delivery.leases, delivery.uses
+    now_us = time.time_ns() // 1000
+    for campaign in delivery.reader.catalog.budgeted:
+        if isinstance(campaign.budget, Stock):
+            yield "tayang_budget_free_units", [campaign.key], campaign.budget.free_units(now_us)
+    yield "tayang_budget_leases", [], leases.held
+    yield "tayang_budget_units_leased", [], leases.stats.units
+    yield "tayang_budget_units_spent", [], uses.stats.spent
+    yield "tayang_budget_refused", [], uses.stats.refused
 
 
 def _read_samples(delivery: Delivery) -> Iterator[Sample]:

@@ -25,13 +25,18 @@ async def get_popups(request: web.Request) -> web.Response:
     chosen = select(candidates, view.history, user=user, now_us=now_us, limit=context.limit)
 
     now_seconds = now_us // 1_000_000
-    show_by = now_seconds + delivery.config.show_within_seconds
-    close = b'","expires_at":"' + _iso_seconds(show_by) + b'"}'
+    latest = now_seconds + delivery.config.show_within_seconds
     popups = []
     for campaign in chosen:
         variant = campaign.variant_for(user)
-        token = delivery.signer.sign(user, campaign.id, variant.key, now_ms=now_us // 1000, show_by=show_by)
-        popups.append(variant.head + token + close)
+        show_by, unit = latest, None
+        if campaign.budget is not None and (reserved := campaign.budget.reserve(now_us)) is not None:
+            unit = reserved.lease_id, reserved.number
+            show_by = min(latest, reserved.end_us // 1_000_000 - 1)
+        token = delivery.signer.sign(
+            user, campaign.id, variant.key, now_ms=now_us // 1000, show_by=show_by, unit=unit
+        )
+        popups.append(variant.head + token + b'","expires_at":"' + _iso_seconds(show_by) + b'"}')
         campaign.tally.served += 1
     return web.Response(body=_body(delivery, view, popups), headers=_HEADERS)
 

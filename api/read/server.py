@@ -86,7 +86,11 @@ class Server:
     async def catalog(self, previous: Catalog) -> Catalog:
         """The catalog as this server has it now. Raises ConnectionFailedError."""
         row = (await self._fetch(CATALOG))[0]
-        return previous.replaced_by(row["version"], campaigns_of(row["campaigns"]))
+        return previous.replaced_by(row["version"], campaigns_of(row["campaigns"]), row["hard_budget_ids"])
+
+    async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """A statement beside the snapshots, in turn with them. Raises ConnectionFailedError."""
+        return await self._fetch(statement, *arguments)
 
     async def primary_position(self) -> int:
         """How far the log is flushed. Raises ConnectionFailedError, also when this is a standby."""

@@ -160,7 +160,7 @@ def test_bad_secrets_are_refused_at_the_start(secrets: list[str], message: str) 
         "not a token at all",
         "A" * 43,
         "A" * MAX_CHARACTERS,
-        text(b"\x02" + raw(signed())[1:]),
+        text(b"\x03" + raw(signed())[1:]),
         signed() + "A" * MAX_CHARACTERS,
     ],
 )
