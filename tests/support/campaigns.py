@@ -11,7 +11,12 @@ _WRITTEN = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
 
 def live(number: int, **fields: Any) -> LiveCampaign:
     """A live campaign for everyone, with this id and the key `c<id>`."""
-    document = {
+    return compile_campaign(Campaign.model_validate(document(number, **fields)))
+
+
+def document(number: int, **fields: Any) -> dict[str, Any]:
+    """The campaign as it is stored."""
+    return {
         "id": number,
         "key": f"c{number}",
         "name": f"Campaign {number}",
@@ -23,4 +28,3 @@ def live(number: int, **fields: Any) -> LiveCampaign:
         "variants": [{"key": "a", "weight": 1, "content": {"title": "Hi"}}],
         **fields,
     }
-    return compile_campaign(Campaign.model_validate(document))

@@ -82,6 +82,30 @@ def test_every_impression_id_is_a_new_uuid_of_version_7() -> None:
     assert (ones, zeros) == (0xFFF << 64 | 2**62 - 1, 0), "all 74 random bits vary"
 
 
+def test_a_reserved_popup_carries_its_unit_in_a_valid_id() -> None:
+    leases = (1, 2**31 - 1)
+    tokens = [
+        SIGNER.verify(
+            SIGNER.sign(b"ani", 7, b"a", now_ms=NOW_MS, show_by=SHOW_BY, unit=(lease, number)).decode()
+        )
+        for lease in leases
+        for number in (0, 1, 999_999)
+    ]
+    assert {token.lease_id for token in tokens} == set(leases)
+    assert all(token.reserved and token.served_ms == NOW_MS for token in tokens)
+    ids = [UUID(bytes=token.impression_id) for token in tokens]
+    assert {(each.version, each.variant) for each in ids} == {(7, "specified in RFC 4122")}
+    assert len({each.bytes[9:] for each in ids}) == len(ids), "unique without the random bits"
+    assert not SIGNER.verify(signed()).reserved
+
+
+def test_whether_a_unit_is_reserved_is_signed() -> None:
+    token = SIGNER.sign(b"ani", 7, b"a", now_ms=NOW_MS, show_by=SHOW_BY, unit=(1, 0)).decode()
+    for original, version in ((token, b"\x01"), (signed(), b"\x02")):
+        with pytest.raises(TokenForgedError):
+            SIGNER.verify(text(version + raw(original)[1:]))
+
+
 def test_later_ids_sort_behind_earlier_ones() -> None:
     tokens = [SIGNER.sign(b"ani", 1, b"a", now_ms=NOW_MS + n, show_by=0).decode() for n in range(600)]
     ids = [SIGNER.verify(token).impression_id for token in tokens]
