@@ -114,11 +114,20 @@ class LeaseKeeper:
                 self._holdings[campaign_id] = self._new_holding(campaign)
         for holding in list(self._holdings.values()):
             holding.end_past_days(now_us)
-            needed = wanted.get(holding.campaign_id)
-            if needed is not None and holding.needs_units(now_us, asyncio.get_running_loop().time()):
-                await self._supply(holding, needed, now_us)
-            elif holding.given_back:
-                await self._settle(holding, None)
+            try:
+                await self._keep_one(holding, wanted.get(holding.campaign_id), now_us)
+            except ConnectionFailedError as error:
+                if error.sqlstate is None:
+                    raise
+                # The primary has refused: that may be this campaign's trouble alone.
+                holding.ask_at = asyncio.get_running_loop().time() + _ASK_AGAIN_SECONDS
+                log.warning("budgets: no units for campaign %d: %s", holding.campaign_id, error)
+
+    async def _keep_one(self, holding: Holding, campaign: LiveCampaign | None, now_us: int) -> None:
+        if campaign is not None and holding.needs_units(now_us, asyncio.get_running_loop().time()):
+            await self._supply(holding, campaign, now_us)
+        elif holding.given_back:
+            await self._settle(holding, None)
 
     def _end_unwanted(self, wanted: dict[int, LiveCampaign]) -> None:
         """A changed campaign has a new stock: what was leased for the old one goes back."""

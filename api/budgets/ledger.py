@@ -20,7 +20,7 @@ _CLOSE: Final = statement("close_leases")
 _OPEN: Final = statement("open_account")
 _GRANT: Final = statement("grant")
 _USE: Final = statement("use")
-_USED: Final = statement("used")
+_MAY_COUNT: Final = statement("may_count")
 
 
 class GivenBack(NamedTuple):
@@ -98,7 +98,7 @@ class Ledger:
 
 
 async def spend(connection: asyncpg.Connection, uses: Sequence[Use]) -> set[UUID]:
-    """The impressions that may count: they spend their unit now, or have done so before.
+    """The impressions that may count: they spend their unit now, or have done so before, or need none.
 
     One round trip, unless one is to be refused. Raises CheckViolationError, with nothing spent, if a
     lease has fewer units than popups: after a failover that lost the grant of one with the same id.
@@ -108,6 +108,7 @@ async def spend(connection: asyncpg.Connection, uses: Sequence[Use]) -> set[UUID
         ids, leases, campaigns, _ = zip(*in_time, strict=True)
         spent = {row["impression_id"] for row in await connection.fetch(_USE, ids, leases, campaigns)}
     # Asked apart: only a new snapshot shows what another process has spent while this one waited.
-    if doubtful := [use.impression_id for use in uses if use.impression_id not in spent]:
-        spent |= {row["impression_id"] for row in await connection.fetch(_USED, doubtful)}
+    if doubtful := [use for use in uses if use.impression_id not in spent]:
+        ids, _, campaigns, _ = zip(*doubtful, strict=True)
+        spent |= {row["impression_id"] for row in await connection.fetch(_MAY_COUNT, ids, campaigns)}
     return spent

@@ -50,9 +50,7 @@ async def spend_units(
 
     Raises ProblemError (503) when it can't be told.
     """
-    uses = {event.place: _use(event.token, now_us) for event in events if _counts_by_units(delivery, event)}
-    if not uses:
-        return {}
+    uses = {event.place: _use(event.token, now_us) for event in events if event.reserved}
     try:
         spent = await delivery.uses.spend(list(uses.values()), deadline=deadline)
     except UsesUnavailableError as error:
@@ -61,15 +59,6 @@ async def spend_units(
         ) from error
     lapsed = Rejected(RESERVATION_EXPIRED, _LAPSED)
     return {index: lapsed for index, use in uses.items() if use.impression_id not in spent}
-
-
-def _counts_by_units(delivery: Delivery, event: Event) -> bool:
-    """Not where the budget is known to be soft by now, or gone: its popups are like others' then."""
-    if not event.reserved:
-        return False
-    catalog, campaign_id = delivery.reader.catalog, event.token.campaign_id
-    campaign = catalog.campaigns.get(campaign_id)
-    return campaign is None or campaign_id in catalog.hard_budget_ids
 
 
 def _use(token: PopupToken, now_us: int) -> Use:

@@ -165,7 +165,7 @@ async def test_a_lapsed_reservation_is_refused_and_a_resend_of_a_used_one_is_not
     used, late = (reserved(campaign, lease_id, number, served_seconds_ago=60) for number in (0, 1))
     primary = await database.primary()
     used_id = SIGNER.verify(used).impression_id
-    await primary.execute("INSERT INTO budget_uses VALUES (encode($1, 'hex')::uuid)", used_id)
+    await primary.execute("INSERT INTO budget_uses VALUES (encode($1, 'hex')::uuid, $2)", used_id, lease_id)
 
     assert (await service.post("ani", {"token": used}))[0] == 202
     status, problem = await service.post("ani", {"token": late})
@@ -409,7 +409,7 @@ async def test_uses_are_forgotten_when_they_can_be_sent_no_more(database: Databa
     now = datetime.now(UTC)
     ages = [timedelta(0), timedelta(hours=47), timedelta(hours=49), timedelta(days=8)]
     for age in ages:
-        await primary.execute("INSERT INTO budget_uses VALUES ($1)", least_id_at(now - age))
+        await primary.execute("INSERT INTO budget_uses VALUES ($1, 1)", least_id_at(now - age))
     await forget_uses(primary, now, accept_within_seconds=7 * 86_400)
     assert await primary.fetchval("SELECT count(*) FROM budget_uses") == 4
     await forget_uses(primary, now, accept_within_seconds=86_400)

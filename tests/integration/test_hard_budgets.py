@@ -209,6 +209,19 @@ async def test_leases_that_the_primary_does_not_know_are_served_from_no_more(
     assert lease.id == await primary.fetchval("SELECT id FROM budget_leases")
 
 
+async def test_trouble_with_one_campaign_is_not_the_others(database: Database, start: Start) -> None:
+    campaign, spoilt = await hard_campaign(database, total=10), await hard_campaign(database, total=10)
+    primary = await database.primary()
+    await primary.execute(
+        """UPDATE campaigns SET budget = budget || '{"total":"many"}' WHERE id = $1""", spoilt
+    )
+    process, other = start(campaign), start(spoilt)
+    process.catalog.budgeted = (*other.catalog.budgeted, *process.catalog.budgeted)
+    await process.keeper.keep()
+    assert process.has_room()
+    assert not other.has_room()
+
+
 # Changes of the campaign.
 
 
@@ -306,11 +319,13 @@ async def test_from_hard_to_soft_and_back_counts_everything_once(database: Datab
     assert await counted(database, campaign) == 10
 
 
-async def test_the_version_and_the_timezone_of_the_day(database: Database, start: Start) -> None:
-    """The day is the campaign's, not the database's."""
+async def test_the_day_is_the_campaigns(database: Database, start: Start) -> None:
+    """Not the database's. It stays spent when its leases are closed."""
     campaign = await hard_campaign(database, per_day=5)
     zone, other = "Pacific/Kiritimati", "Pacific/Pago_Pago"  # UTC+14 and UTC-11: never the same day
     assert await everything(start(campaign, timezone=zone, per_day=5)) == 5
+    assert await everything(start(campaign, timezone=zone, per_day=5)) == 0
+    await overdue(database)
     assert await everything(start(campaign, timezone=zone, per_day=5)) == 0
     assert await everything(start(campaign, timezone=other, per_day=5)) == 5
 

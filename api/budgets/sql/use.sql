@@ -16,20 +16,15 @@ shown AS MATERIALIZED (
     INNER JOIN open ON open.id = asked.lease_id AND open.campaign_id = asked.campaign_id
 ),
 fresh AS (
-    INSERT INTO budget_uses (impression_id)
-    SELECT impression_id FROM shown
+    INSERT INTO budget_uses (impression_id, lease_id)
+    SELECT impression_id, lease_id FROM shown
     ON CONFLICT DO NOTHING
-    RETURNING impression_id
+    RETURNING lease_id
 ),
 counted AS (
     UPDATE budget_leases AS l
     SET used = l.used + spent.units
-    FROM (
-        SELECT shown.lease_id, count(*) AS units
-        FROM shown
-        INNER JOIN fresh ON fresh.impression_id = shown.impression_id
-        GROUP BY shown.lease_id
-    ) AS spent
+    FROM (SELECT lease_id, count(*) AS units FROM fresh GROUP BY lease_id) AS spent
     WHERE l.id = spent.lease_id
 )
 SELECT impression_id FROM shown

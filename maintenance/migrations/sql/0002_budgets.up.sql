@@ -35,7 +35,8 @@ CREATE TABLE budget_spent (
 
 -- One row for each impression that has taken its unit, so that a resend takes no other.
 CREATE TABLE budget_uses (
-    impression_id uuid PRIMARY KEY
+    impression_id uuid PRIMARY KEY,
+    lease_id integer NOT NULL
 );
 
 -- In the transaction that changes the campaign. What was leased under a hard budget ends with it.
