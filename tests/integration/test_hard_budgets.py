@@ -143,6 +143,19 @@ async def test_units_of_a_killed_process_come_back_when_its_leases_are_closed(
     assert await counted(database, campaign) == 10
 
 
+async def test_what_leases_have_spent_adds_up_when_they_are_closed(database: Database, start: Start) -> None:
+    campaign = await hard_campaign(database, total=12)
+    accepted = 0
+    for _ in range(3):
+        process = start(campaign, max_units=3)
+        await process.ask()
+        accepted += len(await process.spend(process.serve_all()))
+        await overdue(database)
+    assert accepted == 9
+    assert await everything(start(campaign)) == 3
+    assert await counted(database, campaign) == 12
+
+
 async def test_a_resend_spends_nothing_and_is_accepted_for_ever(database: Database, start: Start) -> None:
     campaign = await hard_campaign(database, total=10)
     first, second = start(campaign), start(campaign)
