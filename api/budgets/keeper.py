@@ -14,7 +14,7 @@ from typing import Final
 
 from api.budgets.holding import Holding
 from api.budgets.ledger import Answer, Ledger, Wish
-from api.budgets.primary import Primary
+from api.budgets.session import Session
 from api.campaigns.budget import Stock
 from api.campaigns.catalog import Catalog
 from api.campaigns.live import LiveCampaign
@@ -42,7 +42,7 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        primary: Primary,
+        session: Session,
         ledger: Ledger,
         catalog: Callable[[], Catalog],
         *,
@@ -52,7 +52,7 @@ class LeaseKeeper:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.stats = KeeperStats()
-        self._primary = primary
+        self._session = session
         self._ledger = ledger
         self._catalog = catalog
         self._lease_seconds = lease_seconds
@@ -77,7 +77,7 @@ class LeaseKeeper:
                     await _wait(self._stopping, _ASK_AGAIN_SECONDS)
             await self.give_back()
         finally:
-            self._primary.close()
+            self._session.close()
             self._ended.set()
 
     async def stop(self, *, seconds: float) -> None:
@@ -162,7 +162,7 @@ class LeaseKeeper:
     async def _settle(self, holding: Holding, wish: Wish | None) -> Answer:
         """What is given back here is told again if the answer is lost: that does no harm."""
         telling = list(holding.given_back)
-        answer = await self._primary.run(
+        answer = await self._session.run(
             lambda connection: self._ledger.settle(connection, holding.campaign_id, telling, wish)
         )
         del holding.given_back[: len(telling)]

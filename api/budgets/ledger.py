@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from api.budgets.primary import statement
+from api.budgets.session import statement
 
 _LOCK: Final = statement("lock_account")
 _GIVE_BACK: Final = statement("give_back")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from api.budgets.keeper import LeaseKeeper
 from api.budgets.ledger import Ledger
-from api.budgets.primary import Primary as Session
+from api.budgets.session import Session
 from api.budgets.uses import UseQueue
 from api.campaigns.catalog import Catalog
 from api.config import ApiConfig

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from api.budgets.primary import statement
+from api.budgets.session import statement
 from api.campaigns.budget import SoftBudget
 from api.read.reader import Reader
 from api.read.server import Server

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from api.budgets.ledger import Use, spend
-from api.budgets.primary import Primary
+from api.budgets.session import Session
 from buffer.connection import ConnectionFailedError
 
 log = logging.getLogger("tayang.budgets")
@@ -35,9 +35,9 @@ class UseStats:
 class UseQueue:
     """`run()` is one task, with one connection to the primary."""
 
-    def __init__(self, primary: Primary, *, max_uses: int, batch_max_uses: int) -> None:
+    def __init__(self, session: Session, *, max_uses: int, batch_max_uses: int) -> None:
         self.stats = UseStats()
-        self._primary = primary
+        self._session = session
         self._max_uses = max_uses
         self._batch_max_uses = batch_max_uses
         self._queue: deque[_Waiting] = deque()
@@ -75,7 +75,7 @@ class UseQueue:
                     if not await self._answer(batch):
                         await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            self._primary.close()
+            self._session.close()
 
     def _next_batch(self) -> list[_Waiting]:
         """Whole requests, the oldest first; those that have given up are left out."""
@@ -110,7 +110,7 @@ class UseQueue:
     async def _spend(self, uses: Sequence[Use]) -> Spent:
         self.stats.round_trips += 1
         try:
-            return await self._primary.run(lambda connection: spend(connection, uses))
+            return await self._session.run(lambda connection: spend(connection, uses))
         except ConnectionFailedError as error:
             if error.sqlstate != _CHECK_VIOLATION:
                 raise

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from api.budgets.ledger import GivenBack, Ledger, Use, Wish, spend
-from api.budgets.primary import statement
+from api.budgets.session import statement
 from api.tokens import TokenSigner
 from tests.support.budgets import counted, hard_campaign, use_of
 from tests.support.buffered import waits

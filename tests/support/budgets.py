@@ -13,7 +13,7 @@ import asyncpg
 
 from api.budgets.keeper import LeaseKeeper
 from api.budgets.ledger import Ledger, Use
-from api.budgets.primary import Primary
+from api.budgets.session import Session
 from api.budgets.uses import UseQueue
 from api.campaigns.budget import Stock
 from api.campaigns.catalog import Catalog
@@ -78,9 +78,9 @@ class Process:
         self.catalog = Catalog().replaced_by(
             1, [_stored(campaign_id, timezone=timezone, limits=limits or {"total": 1})], [campaign_id]
         )
-        self.primary = Primary(lambda: asyncpg.connect(database.primary_dsn), timeout_seconds=10)
+        self.session = Session(lambda: asyncpg.connect(database.primary_dsn), timeout_seconds=10)
         self.keeper = LeaseKeeper(
-            self.primary,
+            self.session,
             Ledger(instance or random.getrandbits(62), timedelta(0)),
             lambda: self.catalog,
             lease_seconds=lease_seconds,
@@ -89,7 +89,7 @@ class Process:
             clock=self.clock,
         )
         self.uses = UseQueue(
-            Primary(lambda: asyncpg.connect(database.primary_dsn), timeout_seconds=10),
+            Session(lambda: asyncpg.connect(database.primary_dsn), timeout_seconds=10),
             max_uses=10_000,
             batch_max_uses=1_000,
         )
@@ -147,7 +147,7 @@ class Process:
         for holding in self.keeper._holdings.values():
             for timer in holding._ends.values():
                 timer.cancel()
-        self.primary.close()
+        self.session.close()
 
 
 def use_of(token: PopupToken, *, in_time: bool = True) -> Use:

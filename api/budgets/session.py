@@ -20,7 +20,7 @@ def statement(name: str) -> str:
 _DURABLE: Final = statement("durable")
 
 
-class Primary:
+class Session:
     """One caller at a time. No wait is longer than `timeout_seconds`, connecting apart."""
 
     def __init__(self, connect: Connect, *, timeout_seconds: float) -> None:
