@@ -1,13 +1,9 @@
 """Real PostgreSQL for every test: one primary and one streaming replica a run, one database a test."""
 
 import asyncio
-import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 import hypothesis  # noqa: F401  (its plugin would import it at the end, where CPython 3.11 can fail: gh-106905)
@@ -17,36 +13,19 @@ from maintenance.migrate import migrate
 from maintenance.partitions import keep_partitions
 from tayang.embedded import EmbeddedCluster
 from tests.support.database import Database, new_database
+from tests.support.directories import servers_directory
 from tests.support.service import Service, ServiceFactory
 
 _TEMPLATE = "tayang_template"
-#: Two servers with at most 2 GB of WAL each, and their data.
-MEMORY_MIN_BYTES = 6 * 2**30
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[EmbeddedCluster]:
-    directory = Path(tempfile.mkdtemp(prefix="tayang-tests-", dir=memory_directory()))
-    if os.geteuid() == 0:
-        directory.chmod(0o711)  # the servers' account passes through
-    try:
-        with EmbeddedCluster(directory / "servers", durable=False) as running:
-            yield running
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def memory_directory() -> Path | None:
-    """Where files are made six times as fast: each test makes a database of 570 of them, on two servers.
-
-    None (the usual place) without a memory file system that has room.
-    """
-    memory = Path("/dev/shm")  # noqa: S108  (mkdtemp makes a directory of our own in it)
-    try:
-        roomy = shutil.disk_usage(memory).free >= MEMORY_MIN_BYTES
-    except OSError:
-        return None
-    return memory if roomy and os.access(memory, os.W_OK) else None
+    with (
+        servers_directory("tayang-tests-") as directory,
+        EmbeddedCluster(directory / "servers", durable=False) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="session")

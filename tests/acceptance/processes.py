@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ class Command:
     def err(self) -> str:
         return self._err.read_text()
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.returncode
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -80,7 +86,9 @@ class Command:
 class Shell:
     """Starts commands with one data directory and ports of its own."""
 
-    def __init__(self, data_dir: Path, logs_dir: Path) -> None:
+    def __init__(
+        self, data_dir: Path, logs_dir: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.data_dir = data_dir
         self.http_port, self.backoffice_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.http_port}"
@@ -92,6 +100,7 @@ class Shell:
             "TAYANG_DATA_DIR": str(data_dir),
             "TAYANG_HTTP_PORT": str(self.http_port),
             "TAYANG_BACKOFFICE_PORT": str(self.backoffice_port),
+            **(environment or {}),
         }
 
     async def start(self, *arguments: str, **settings: object) -> Command:

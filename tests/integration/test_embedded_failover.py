@@ -11,7 +11,7 @@ import pytest
 from tayang.embedded import EmbeddedCluster, EmbeddedError, Node
 from tayang.embedded.cluster import PrimaryEnd
 from tayang.embedded.processes import wait_until
-from tests.conftest import memory_directory
+from tests.support.directories import memory_directory
 
 VISIBLE_SECONDS = 10.0
 

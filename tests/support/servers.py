@@ -138,18 +138,19 @@ def resume_replay(cluster: EmbeddedCluster) -> None:
 
 async def streaming(cluster: EmbeddedCluster) -> None:
     """Return when the primary takes connections and the replica has replayed all that it has."""
+    await until(lambda: caught_up(cluster), "the primary answers and the replica follows", seconds=30)
 
-    def replays() -> bool:
-        try:
-            with cluster.primary.connect("postgres") as primary:
-                if primary.execute(query("replica_streams"), {"slot": SLOT}).fetchone() != (True,):
-                    return False
-                row = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-                assert row is not None
-            with cluster.replica.connect("postgres") as replica:
-                statement = "SELECT pg_last_wal_replay_lsn() >= %s"
-                return replica.execute(statement, row).fetchone() == (True,)
-        except _OUTAGES:
-            return False
 
-    await until(replays, "the primary answers and the replica follows", seconds=30)
+def caught_up(cluster: EmbeddedCluster) -> bool:
+    """Whether the replica streams, and has replayed all that the primary has."""
+    try:
+        with cluster.primary.connect("postgres") as primary:
+            if primary.execute(query("replica_streams"), {"slot": SLOT}).fetchone() != (True,):
+                return False
+            row = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+            assert row is not None
+        with cluster.replica.connect("postgres") as replica:
+            statement = "SELECT pg_last_wal_replay_lsn() >= %s"
+            return replica.execute(statement, row).fetchone() == (True,)
+    except _OUTAGES:
+        return False
