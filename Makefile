@@ -15,7 +15,7 @@ READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos lock clean
+.PHONY: help run test lint fmt bench chaos drills lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,13 @@ bench: $(DEV_STAMP) ## Measure this machine
 # For instance ARGS="--only kill-backend --rounds 20 --seed 7"; exec: it alone handles Ctrl-C.
 chaos: $(DEV_STAMP) ## Attack a service for 200 rounds, and audit every impression
 	@exec $(PYTHON) -m tests.adversity.chaos $(ARGS)
+
+drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an hour)
+	$(PYTHON) -m tests.adversity.drills.overshoot
+	$(PYTHON) -m tests.adversity.drills.hard_budget
+	$(PYTHON) -m tests.adversity.drills.failover --picture docs/failover.svg
+	$(PYTHON) -m tests.adversity.drills.double_failure
+	$(PYTHON) -m tests.adversity.drills.commit_modes
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
 lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml

@@ -86,9 +86,7 @@ class Command:
 class Shell:
     """Starts commands with one data directory and ports of its own."""
 
-    def __init__(
-        self, data_dir: Path, logs_dir: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, data_dir: Path, logs_dir: Path, environment: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.http_port, self.backoffice_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.http_port}"

@@ -26,10 +26,12 @@ class Servers:
 
 
 @asynccontextmanager
-async def own_cluster(directory: Path) -> AsyncIterator[tuple[EmbeddedCluster, Servers]]:
-    """A primary and its replica in `directory`, for attackers alone."""
+async def own_cluster(
+    directory: Path, *, durable: bool = False
+) -> AsyncIterator[tuple[EmbeddedCluster, Servers]]:
+    """A primary and its replica in `directory`, for attackers alone. `durable` servers sync to the disk."""
     servers = Servers()
-    cluster = EmbeddedCluster(directory / "servers", durable=False)
+    cluster = EmbeddedCluster(directory / "servers", durable=durable)
     try:
         await servers.run(cluster.start)
         yield cluster, servers

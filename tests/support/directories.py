@@ -12,9 +12,9 @@ MEMORY_MIN_BYTES = 6 * 2**30
 
 
 @contextmanager
-def servers_directory(prefix: str) -> Iterator[Path]:
-    """A new directory that the servers' account can enter; removed afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=memory_directory()))
+def servers_directory(prefix: str, *, memory: bool = True) -> Iterator[Path]:
+    """A new directory that the servers' account can enter; removed afterwards. In memory if there is room."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=memory_directory() if memory else None))
     if os.geteuid() == 0:
         directory.chmod(0o711)
     try:

@@ -1,0 +1,62 @@
+"""The drills, short: that they run, and what they promise whatever the machine's speed."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tayang.embedded import EmbeddedCluster
+from tests.adversity.drills import double_failure, failover, overshoot
+from tests.adversity.drills.stack import running_stack
+from tests.adversity.ground import Servers, own_cluster
+from tests.support.directories import servers_directory
+
+Ground = tuple[EmbeddedCluster, Servers, Path]
+
+
+@pytest.fixture(scope="module")
+async def ground() -> AsyncIterator[Ground]:
+    with servers_directory("tayang-drills-") as directory:
+        async with own_cluster(directory) as (cluster, servers):
+            yield cluster, servers, directory
+
+
+async def test_one_process_overshoots_no_cap(ground: Ground) -> None:
+    cluster, servers, directory = ground
+    async with running_stack(cluster, servers, directory / "overshoot", workers=1) as stack:
+        found = await overshoot.measure(stack, workers=1, journeys=500, seed=1)
+
+    assert found.journeys == 500
+    assert found.too_often == 0
+    assert sum(found.beyond.values()) == 100 * len(overshoot.CAPS)
+
+
+async def test_a_logged_buffer_loses_nothing_when_all_is_killed_together(ground: Ground) -> None:
+    cluster, servers, directory = ground
+    losses = double_failure.Losses()
+    async with running_stack(
+        cluster, servers, directory / "double", workers=2, buffer_persistence="logged"
+    ) as stack:
+        campaign_id = await stack.create_campaign("any")
+        await double_failure.one_round(stack, campaign_id, 0.5, losses)
+
+    assert losses.acknowledged[0] > 0
+    assert losses.lost == [0]
+
+
+async def test_a_failover_under_load_loses_nothing(tmp_path: Path) -> None:
+    with servers_directory("tayang-drills-") as directory:
+        async with (
+            own_cluster(directory) as (cluster, servers),
+            running_stack(cluster, servers, directory / "service", workers=2, several_hosts=True) as stack,
+        ):
+            timeline = await failover.drill(stack, per_second=100, kill_at=1.0, after=1.0)
+    picture = tmp_path / "failover.svg"
+    from tests.adversity.drills.failover_picture import draw  # noqa: PLC0415  (slow to import)
+
+    draw(timeline, picture)
+
+    assert timeline.acknowledged > 0
+    assert (timeline.lost, timeline.doubled) == (0, 0)
+    assert timeline.resumed_after("write") < float("inf")
+    assert picture.read_text().startswith("<?xml")
