@@ -5,10 +5,12 @@ that is over cuts the connection: the operation then ends at once with a connect
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 T = TypeVar("T")
 Connect = Callable[[], Awaitable[asyncpg.Connection]]
@@ -47,11 +49,26 @@ async def bounded(connection: asyncpg.Connection, operation: Awaitable[T], *, se
     """Await an operation on `connection`; after `seconds` cut it. Raises ConnectionFailedError."""
     deadline = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:
-        return await operation
+        with cut_is_lost(connection):
+            return await operation
     except DATABASE_ERRORS as error:
         raise failure(error) from error
     finally:
         deadline.cancel()
+
+
+@contextmanager
+def cut_is_lost(connection: asyncpg.Connection | PoolConnectionProxy) -> Iterator[None]:
+    """Around what may be cut: asyncpg stumbles over its own state when that happens between two of its steps.
+
+    Raises ConnectionFailedError then.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        if not connection.is_closed():
+            raise
+        raise ConnectionFailedError("the connection was cut") from error
 
 
 def failure(error: Exception) -> ConnectionFailedError:

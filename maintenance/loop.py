@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from buffer.connection import DATABASE_ERRORS
+from buffer.connection import DATABASE_ERRORS, cut_is_lost
 from buffer.contract import BUFFER_TABLES
 from buffer.primary import Primary
 from maintenance.connection import check_version, connect, primary_of
@@ -76,10 +76,11 @@ async def _with_lock(connector: _Connector, name: str, lock: int, duty: Duty) ->
         try:
             connection = await connect(config, name, primary)
             check_version(connection)
-            await _acquire(connection, name, lock, stop)
-            delay = 0.1
-            if not stop.is_set():
-                await duty(connection)
+            with cut_is_lost(connection):
+                await _acquire(connection, name, lock, stop)
+                delay = 0.1
+                if not stop.is_set():
+                    await duty(connection)
         except DATABASE_ERRORS as error:
             log.warning("%s: %s; trying again in %.1f s", name, error or type(error).__name__, delay)
             await _wait(stop, delay)

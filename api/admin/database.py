@@ -11,7 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from api.errors import UNAVAILABLE, busy
 from api.keys import CONFIG, PRIMARY_POOL
-from buffer.connection import ConnectionFailedError
+from buffer.connection import ConnectionFailedError, cut_is_lost
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -64,6 +64,7 @@ def cut_after(connection: Connection, seconds: float) -> Iterator[None]:
     """
     deadline = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:
-        yield
+        with cut_is_lost(connection):
+            yield
     finally:
         deadline.cancel()

@@ -39,8 +39,8 @@ async def everywhere(start_service: ServiceFactory, dsn: str) -> Service:
         primary_dsn=dsn,
         replica_dsn=dsn,
         connect_stagger_seconds=0.05,
-        database_timeout_seconds=1.0,
-        read_timeout_seconds=0.5,
+        database_timeout_seconds=3.0,
+        read_timeout_seconds=2.0,
     )
 
 
@@ -51,7 +51,7 @@ async def maintained(dsn: str) -> AsyncIterator[None]:
         primary_dsn=dsn,
         merge_interval_seconds=0.05,
         connect_stagger_seconds=0.05,
-        database_timeout_seconds=1.0,
+        database_timeout_seconds=3.0,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(maintain(config, stop))

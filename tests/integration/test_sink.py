@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from api.database import writer_connection
-from buffer.connection import ConnectionFailedError
+from buffer.connection import ConnectionFailedError, bounded
 from buffer.contract import USER_ID_MAX_CHARACTERS, VARIANT_MAX_CHARACTERS
 from buffer.flusher import Flusher
 from buffer.pending import PendingList
@@ -52,6 +53,24 @@ def row(seq: int, user_id: str = "ani", variant: str = "a", occurred_at: datetim
         variant=variant,
         occurred_at_us=microseconds(occurred_at),
     ).row
+
+
+async def test_a_connection_that_is_cut_between_two_steps_of_asyncpg_is_a_lost_one(
+    database: Database,
+) -> None:
+    """A time-out, or a newer primary, may cut it at any moment."""
+    connection = await asyncpg.connect(database.primary_dsn)
+
+    async def two_steps(*, cut: bool) -> None:
+        await connection.fetchval("SELECT 1")
+        if cut:
+            connection.terminate()
+        connection._protocol.no_such_step()  # type: ignore[attr-defined]  # as asyncpg uses it
+
+    with pytest.raises(AttributeError):
+        await bounded(connection, two_steps(cut=False), seconds=5)
+    with pytest.raises(ConnectionFailedError, match="was cut"):
+        await bounded(connection, two_steps(cut=True), seconds=5)
 
 
 async def test_rows_arrive_as_they_were_written(database: Database, sink: CopySink) -> None:
