@@ -38,7 +38,6 @@ async def everywhere(start_service: ServiceFactory, dsn: str) -> Service:
     return await start_service(
         primary_dsn=dsn,
         replica_dsn=dsn,
-        connect_stagger_seconds=0.05,
         database_timeout_seconds=3.0,
         read_timeout_seconds=2.0,
     )
@@ -50,7 +49,6 @@ async def maintained(dsn: str) -> AsyncIterator[None]:
     config = MaintenanceConfig(
         primary_dsn=dsn,
         merge_interval_seconds=0.05,
-        connect_stagger_seconds=0.05,
         database_timeout_seconds=3.0,
     )
     stop = asyncio.Event()
