@@ -58,6 +58,8 @@ class Display:
         self._bar.advance(self._task)
         if not self._console.is_terminal or not outcome.passed:
             self._bar.console.print(line(outcome, self._rounds), markup=False, soft_wrap=True)
+        if not outcome.passed:
+            self._bar.console.print(diagnosis(outcome), markup=False, soft_wrap=True)
 
 
 def line(outcome: Outcome, rounds: int) -> str:
@@ -69,6 +71,10 @@ def line(outcome: Outcome, rounds: int) -> str:
         f"{outcome.primary.counted} counted, {outcome.rows_sent_again} rows sent again"
     )
     return "\n".join([text, *(f"        {complaint}" for complaint in outcome.complaints)])
+
+
+def diagnosis(outcome: Outcome) -> str:
+    return "\n".join(f"        | {text}" for text in outcome.diagnosis.splitlines())
 
 
 def print_summary(console: Console, outcomes: Sequence[Outcome], *, seed: int, planned: int) -> None:
@@ -99,6 +105,7 @@ def as_json(outcomes: Sequence[Outcome], *, seed: int, planned: int) -> str:
             **{name: value for name, value in figures([outcome]).items() if name != "rounds"},
             "troubles": dict(outcome.troubles),
             "complaints": outcome.complaints,
+            "diagnosis": outcome.diagnosis,
         }
         for outcome in outcomes
     ]

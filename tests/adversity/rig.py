@@ -35,7 +35,7 @@ _SETTINGS: Final = {
     "idle_probe_seconds": 0.2,
     "stop_flush_seconds": 2.0,
 }
-_SHOWN_CHARACTERS: Final = 2000
+_SHOWN_CHARACTERS: Final = 3000
 #: How often a statement must have been seen to be one that every cycle of merge and rotation comes to.
 _USUAL_TIMES: Final = 3
 
@@ -149,7 +149,7 @@ class Rig:
 
     async def diagnosis(self) -> str:
         """The last words of the processes, and what the primary is busy with."""
-        parts = [f"{name}: {command.err[-_SHOWN_CHARACTERS:]}" for name, command in self._commands().items()]
+        parts = [f"{name}: {_last_words(command.err)}" for name, command in self._commands().items()]
         try:
             parts += await self.servers.run(_activity, self.cluster.primary)
         except psycopg.Error as error:
@@ -166,6 +166,13 @@ class Rig:
 
     async def _all_ready(self) -> bool:
         return all(worker.ready for worker in (await self.workers()).values())
+
+
+def _last_words(log: str) -> str:
+    """The last traceback, if there is one, and the end."""
+    at = log.rfind("Traceback")
+    traceback = log[max(0, at - _SHOWN_CHARACTERS // 10) :][:_SHOWN_CHARACTERS] if at >= 0 else ""
+    return f"{traceback}\n…\n{log[-_SHOWN_CHARACTERS:]}"
 
 
 def _activity(primary: Node) -> list[str]:

@@ -32,7 +32,7 @@ _MERGED_SECONDS: Final = 2.0
 
 @dataclass
 class Outcome:
-    """What a round saw. `stuck` says what did not happen within its time."""
+    """What a round saw. `stuck` says what did not happen within its time; a failed one has a `diagnosis`."""
 
     round: Round
     detail: str = ""
@@ -44,6 +44,7 @@ class Outcome:
     troubles: Counter[str] = field(default_factory=Counter)
     outrages: Counter[str] = field(default_factory=Counter)
     stuck: str = ""
+    diagnosis: str = ""
     seconds: float = 0.0
 
     @property
@@ -92,10 +93,10 @@ class Trial:
                 outcome.rows_sent_again = _sent_again(before, await self.rig.workers())
         except* (AssertionError, TimeoutError) as errors:
             outcome.stuck = "; ".join(str(error) or "the round took too long" for error in _leaves(errors))
-        if outcome.stuck:
-            outcome.stuck += "\n" + await self.rig.diagnosis()
         outcome.sent, outcome.acknowledged = len(ledger.lines), len(ledger.acknowledged_ids())
         outcome.troubles, outcome.outrages = ledger.troubles, ledger.outrages
+        if not outcome.passed:
+            outcome.diagnosis = await self.rig.diagnosis()
         self.earlier |= ledger.lines.keys()
         outcome.seconds = time.monotonic() - started
         return outcome
