@@ -44,6 +44,8 @@ log_line_prefix = '%m [%p] %a '
 NOT_DURABLE = """
 fsync = off
 full_page_writes = off
+# In the data directory, which is removed; in /dev/shm the segments of a killed server stay for good.
+dynamic_shared_memory_type = mmap
 """
 
 
