@@ -19,7 +19,7 @@ from tests.support.database import Database
 _STEPS_MAX = 50
 _ROW = (1, 1, impression_id(NOON), 1, "ani", 7, "a", NOON)
 _OPERATIONS: dict[str, Callable[[asyncpg.Connection], Coroutine[Any, Any, Any]]] = {
-    "read": lambda connection: connection.fetch(SNAPSHOT, 1, ["ani"]),
+    "read": lambda connection: connection.fetch(SNAPSHOT, 1, ["ani"], []),
     "execute": lambda connection: connection.execute("SELECT 1"),
     "copy": lambda connection: connection.copy_records_to_table(
         BUFFER_TABLES[0], records=[_ROW], columns=COLUMNS
