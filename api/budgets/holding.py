@@ -30,11 +30,11 @@ class Holding:
             return True
         return self.stock.free_units(now_us) <= self.stock.low_units
 
-    def add(self, granted: Granted, day: Day, *, asked_at: float) -> None:
-        """A lease may be served from until `lease_seconds` after it was asked for."""
+    def add(self, granted: Granted, day: Day, *, ends_at: float) -> None:
+        """A lease is served from until `ends_at`, of the loop's clock."""
         lease = Lease(granted.lease_id, granted.units, day)
-        self._newest_ends_at = asked_at + self._lease_seconds
-        self._ends[lease] = asyncio.get_running_loop().call_at(self._newest_ends_at, self._end, lease)
+        self._newest_ends_at = ends_at
+        self._ends[lease] = asyncio.get_running_loop().call_at(ends_at, self._end, lease)
         self.stock.add(lease)
 
     def end_past_days(self, now_us: int) -> None:

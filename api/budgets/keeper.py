@@ -47,6 +47,7 @@ class LeaseKeeper:
         catalog: Callable[[], Catalog],
         *,
         lease_seconds: float,
+        grace_seconds: float,
         open_seconds: float,
         max_units: int,
         clock: Callable[[], float] = time.time,
@@ -56,6 +57,7 @@ class LeaseKeeper:
         self._ledger = ledger
         self._catalog = catalog
         self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
         self._open_for = timedelta(seconds=open_seconds)
         self._max_units = max_units
         self._clock = clock
@@ -155,7 +157,9 @@ class LeaseKeeper:
         if answer.granted is None:
             holding.ask_at = asked_at + _ASK_AGAIN_SECONDS
             return
-        holding.add(answer.granted, day, asked_at=asked_at)
+        # The grace makes up for a slow answer, up to its length.
+        from_ = min(asyncio.get_running_loop().time(), asked_at + self._grace_seconds)
+        holding.add(answer.granted, day, ends_at=from_ + self._lease_seconds)
         self.stats.leases += 1
         self.stats.units += answer.granted.units
 
@@ -166,7 +170,7 @@ class LeaseKeeper:
             lambda connection: self._ledger.settle(connection, holding.campaign_id, telling, wish)
         )
         del holding.given_back[: len(telling)]
-        if dropped := holding.drop_unknown(frozenset(answer.known)):
+        if dropped := holding.drop_unknown(answer.known):
             log.warning(
                 "budgets: the primary does not know %d leases of campaign %d", dropped, holding.campaign_id
             )

@@ -4,7 +4,7 @@ The invariant, for the whole campaign and for each of its days: units spent for 
 leases ≤ limit. An impression counts only after it has spent a unit of an open lease.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, NamedTuple
@@ -14,11 +14,7 @@ import asyncpg
 
 from api.budgets.session import statement
 
-_LOCK: Final = statement("lock_account")
-_GIVE_BACK: Final = statement("give_back")
-_CLOSE: Final = statement("close_leases")
-_OPEN: Final = statement("open_account")
-_GRANT: Final = statement("grant")
+_SETTLE: Final = statement("settle")
 _USE: Final = statement("use")
 _MAY_COUNT: Final = statement("may_count")
 
@@ -40,6 +36,9 @@ class Wish:
     open_for: timedelta
 
 
+_NO_WISH: Final = (0, date.min, 0, timedelta(0))
+
+
 class Granted(NamedTuple):
     lease_id: int
     units: int
@@ -48,7 +47,7 @@ class Granted(NamedTuple):
 class Answer(NamedTuple):
     """`known` are the leases that this process held before; others of its are gone, by a failover perhaps."""
 
-    known: Collection[int]
+    known: frozenset[int]
     granted: Granted | None
 
 
@@ -76,25 +75,18 @@ class Ledger:
         wish: Wish | None,
     ) -> Answer:
         """Give units back, close what is overdue, and get new ones if wished; in one transaction."""
-        async with connection.transaction():
-            account = await connection.fetchrow(_LOCK, campaign_id, self.instance)
-            if account is None:
-                return Answer((), None)
-            if given_back:
-                leases, taken = zip(*given_back, strict=True)
-                await connection.execute(_GIVE_BACK, leases, taken)
-            granted = None
-            if wish is not None:
-                await connection.execute(_CLOSE, campaign_id)
-                if account["opened"] or await connection.fetchval(_OPEN, campaign_id, self.settling):
-                    granted = await self._grant(connection, campaign_id, wish)
-        return Answer(frozenset(account["leases"]), granted)
-
-    async def _grant(self, connection: asyncpg.Connection, campaign_id: int, wish: Wish) -> Granted | None:
         row = await connection.fetchrow(
-            _GRANT, campaign_id, wish.version, self.instance, wish.day, wish.max_units, wish.open_for
+            _SETTLE,
+            campaign_id,
+            self.instance,
+            [each.lease_id for each in given_back],
+            [each.taken for each in given_back],
+            *_NO_WISH if wish is None else (wish.version, wish.day, wish.max_units, wish.open_for),
+            self.settling,
         )
-        return None if row is None else Granted(row["id"], row["units"])
+        assert row is not None  # a function's result
+        granted = None if row["lease_id"] is None else Granted(row["lease_id"], row["units"])
+        return Answer(frozenset(row["known"] or ()), granted)
 
 
 async def spend(connection: asyncpg.Connection, uses: Sequence[Use]) -> set[UUID]:

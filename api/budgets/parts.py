@@ -23,6 +23,7 @@ def lease_keeper(
         Ledger(instance, settling),
         catalog,
         lease_seconds=config.budget_lease_seconds,
+        grace_seconds=config.budget_grace_seconds,
         open_seconds=config.budget_lease_seconds + config.show_within_seconds + config.budget_grace_seconds,
         max_units=config.budget_lease_max_units,
     )

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.budgets.ledger import _OPEN
 from tests.support.budgets import Process, counted, hard_campaign, id_of, overdue, spent_on
 from tests.support.buffered import Event, buffer
 from tests.support.database import Database
@@ -310,25 +309,30 @@ async def test_it_takes_a_while_until_every_process_knows(database: Database) ->
 
 async def _opened(database: Database, campaign: int, settling: timedelta) -> bool:
     primary = await database.primary()
-    return bool(await primary.fetchval(_OPEN, campaign, settling))
+    await primary.execute("SELECT open_budget_account($1, $2)", campaign, settling)
+    return bool(await primary.fetchval("SELECT opened FROM budget_accounts"))
 
 
 async def test_from_hard_to_soft_and_back_counts_everything_once(database: Database, start: Start) -> None:
     campaign = await hard_campaign(database, total=10)
-    first = start(campaign)
+    first, second = start(campaign), start(campaign)
     await first.keeper.keep()
-    tokens = first.serve_all(3)
-    await first.spend(tokens[:2])
-    await impressions(database, campaign, 2)  # what was spent is merged
+    await first.spend(first.serve_all(2))
+    await overdue(database)
+    await second.keeper.keep()  # closes the first's lease
+    await second.spend(second.serve_all(1))
+    (out,) = second.serve_all(1)
+    assert await counted(database, campaign) == 3
+    await impressions(database, campaign, 3)  # what was spent is merged
     primary = await database.primary()
     await primary.execute("""UPDATE campaigns SET budget = budget || '{"hard":false}'""")
     assert await counted(database, campaign) == 0
-    await first.keeper.keep()
-    assert not first.has_room()
+    await second.ask()
+    assert not second.has_room()
     await primary.execute("""UPDATE campaigns SET budget = budget || '{"hard":true}'""")
     await impressions(database, campaign, 1)
-    assert await first.spend(tokens[2:]) == set(), "a unit ends with its budget"
-    assert await everything(start(campaign)) == 7
+    assert await first.spend([out]) == set(), "a unit ends with its budget"
+    assert await everything(start(campaign)) == 6
     assert await counted(database, campaign) == 10
 
 

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import pytest
 
 from api.budgets.ledger import GivenBack, Ledger, Use, Wish, spend
-from api.budgets.session import statement
 from api.tokens import TokenSigner
 from tests.support.budgets import counted, hard_campaign, use_of
 from tests.support.buffered import waits
@@ -24,7 +23,7 @@ from tests.support.waiting import until
 
 TODAY: Final = datetime.now(UTC).date()
 HOUR: Final = timedelta(hours=1)
-CLOSE: Final = statement("close_leases")
+CLOSE: Final = "SELECT close_budget_leases($1)"
 SIGNER: Final = TokenSigner((TOKEN_SECRET,))
 
 
@@ -68,21 +67,29 @@ def popup(campaign: int, lease: int, number: int = 0) -> Use:
     return use_of(SIGNER.verify(signed.decode()))
 
 
-# Two at once.
+# Several at once.
 
 
-async def test_without_the_guard_two_at_once_hand_out_the_same_units(
+async def test_without_the_guard_three_at_once_are_handed_more_than_there_is(
     database: Database, sessions: list[Session]
 ) -> None:
+    """Each gets half of what is left, as it sees it."""
     campaign = await hard_campaign(database, total=10)
-    first, second, _ = sessions
-    arguments: tuple[Any, ...] = (campaign, 1)
-    rest: tuple[Any, ...] = (TODAY, 8, HOUR)
-    grant = statement("grant").replace("2.0 * free.holders", "1.0")
-    async with first.connection.transaction(), second.connection.transaction():
-        await first.connection.fetch(grant, *arguments, 1, *rest)
-        await second.connection.fetch(grant, *arguments, 2, *rest)
-    assert await leased(database) == 16, "of ten"
+    primary = await database.primary()
+    await primary.execute("UPDATE budget_accounts SET opened = true")
+    await without_the_guard(primary)
+    async with AsyncExitStack() as stack:
+        for session in sessions:
+            await stack.enter_async_context(session.connection.transaction())
+            await session.lease(campaign, 8)
+    assert await leased(database) == 15, "of ten"
+
+
+async def without_the_guard(connection: asyncpg.Connection) -> None:
+    """The account is looked at, and not locked."""
+    definition = await connection.fetchval("SELECT pg_get_functiondef('settle_budget'::regproc)")
+    assert definition.count("FOR UPDATE") == 1
+    await connection.execute(definition.replace("FOR UPDATE", ""))
 
 
 async def test_with_the_guard_the_second_waits_and_gets_what_is_left(

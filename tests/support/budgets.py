@@ -84,6 +84,7 @@ class Process:
             Ledger(instance or random.getrandbits(62), timedelta(0)),
             lambda: self.catalog,
             lease_seconds=lease_seconds,
+            grace_seconds=5.0,
             open_seconds=open_seconds,
             max_units=max_units,
             clock=self.clock,

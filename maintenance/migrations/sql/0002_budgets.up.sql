@@ -39,6 +39,143 @@ CREATE TABLE budget_uses (
     lease_id integer NOT NULL
 );
 
+-- What follows are functions, because the account must not stay locked while a busy process thinks: one
+-- round trip each. Every statement in them sees what was committed before it began.
+
+-- End the leases whose popups can't be confirmed any more: what was used is spent, the rest is free. A
+-- lease that is being used at this moment is left for the next time. The caller holds the account.
+CREATE FUNCTION close_budget_leases(campaign integer) RETURNS void
+LANGUAGE sql AS $$
+    WITH closed AS (
+        DELETE FROM budget_leases
+        WHERE id IN (
+            SELECT l.id
+            FROM budget_leases AS l
+            WHERE l.campaign_id = campaign AND l.close_at <= clock_timestamp()
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING day, used
+    )
+    INSERT INTO budget_spent AS s (campaign_id, day, units)
+    SELECT campaign, closed.day, sum(closed.used)
+    FROM closed
+    GROUP BY closed.day
+    HAVING sum(closed.used) > 0
+    ORDER BY closed.day
+    ON CONFLICT (campaign_id, day) DO UPDATE SET units = s.units + excluded.units;
+$$;
+
+-- Count what was shown before the budget became hard, once: when `settling` is over, after which every
+-- process knows that it is hard, and all that they had taken before is merged. The caller holds the account.
+CREATE FUNCTION open_budget_account(campaign integer, settling interval) RETURNS void
+LANGUAGE sql AS $$
+    WITH opened AS (
+        UPDATE budget_accounts AS a
+        SET opened = true
+        FROM merge_ticks AS t
+        WHERE a.campaign_id = campaign
+            AND NOT a.opened
+            AND (a.hard_since = '-infinity' OR least(t.merged_at, clock_timestamp()) > a.hard_since + settling)
+        RETURNING a.campaign_id
+    )
+    INSERT INTO budget_spent (campaign_id, day, units)
+    SELECT d.campaign_id, d.day, sum(d.events)
+    FROM campaign_daily_counts AS d
+    INNER JOIN opened AS o ON o.campaign_id = d.campaign_id
+    WHERE d.kind = 1
+    GROUP BY d.campaign_id, d.day;
+$$;
+
+-- Take back the units of leases with which no more popups are served than `taken`. Repeating it does no
+-- harm. It waits for their uses. The caller holds the account.
+CREATE FUNCTION give_back_budget_units(leases integer[], taken integer[]) RETURNS void
+LANGUAGE sql AS $$
+    WITH held AS MATERIALIZED (
+        SELECT l.id, given.taken
+        FROM budget_leases AS l
+        INNER JOIN unnest(leases, taken) AS given (id, taken) ON given.id = l.id
+        WHERE l.units > given.taken
+        ORDER BY l.id
+        FOR UPDATE OF l
+    )
+    UPDATE budget_leases AS l
+    SET units = greatest(held.taken, l.used)
+    FROM held
+    WHERE l.id = held.id;
+$$;
+
+-- Lease units to a process, at most `wanted`. The fewer are left, the fewer at once: half of them, shared
+-- among the processes that hold any. None if the campaign isn't at `version`. The caller holds the account.
+CREATE FUNCTION lease_budget_units(
+    campaign integer, version integer, holder bigint, on_day date, wanted integer, open_for interval
+) RETURNS budget_leases
+LANGUAGE sql AS $$
+    WITH leased AS (
+        SELECT
+            coalesce(sum(l.units), 0) AS ever,
+            coalesce(sum(l.units) FILTER (WHERE l.day = on_day), 0) AS that_day,
+            count(DISTINCT l.instance) FILTER (WHERE l.instance <> holder) + 1 AS holders
+        FROM budget_leases AS l
+        WHERE l.campaign_id = campaign
+    ),
+    spent AS (
+        SELECT
+            coalesce(sum(s.units), 0) AS ever,
+            coalesce(sum(s.units) FILTER (WHERE s.day = on_day), 0) AS that_day
+        FROM budget_spent AS s
+        WHERE s.campaign_id = campaign
+    ),
+    free AS (
+        SELECT
+            leased.holders,
+            -- least() passes over a limit that is not set.
+            least(
+                (c.budget ->> 'total')::bigint - spent.ever - leased.ever,
+                (c.budget ->> 'per_day')::bigint - spent.that_day - leased.that_day
+            ) AS units
+        FROM campaigns AS c
+        INNER JOIN budget_accounts AS a ON a.campaign_id = c.id AND a.opened
+        CROSS JOIN leased
+        CROSS JOIN spent
+        WHERE c.id = campaign AND c.version = lease_budget_units.version AND c.status = 'live'
+    )
+    INSERT INTO budget_leases (campaign_id, day, instance, units, close_at)
+    SELECT
+        campaign, on_day, holder, least(wanted, ceil(free.units / (2.0 * free.holders))),
+        clock_timestamp() + open_for
+    FROM free
+    WHERE free.units > 0
+    RETURNING *;
+$$;
+
+-- All of it for one campaign and one process. `known` are the leases that the process held before; null
+-- if the budget isn't hard (any more). `wanted` 0 leases nothing.
+CREATE FUNCTION settle_budget(
+    campaign integer, holder bigint, given_back integer[], given_back_taken integer[],
+    version integer, on_day date, wanted integer, open_for interval, settling interval,
+    OUT known integer[], OUT lease_id integer, OUT units integer
+)
+LANGUAGE plpgsql AS $$
+DECLARE
+    lease budget_leases;
+BEGIN
+    -- Whoever else hands out units of this campaign waits here. Leases are locked after it, in order.
+    PERFORM FROM budget_accounts AS a WHERE a.campaign_id = campaign FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    known := ARRAY(SELECT l.id FROM budget_leases AS l WHERE l.campaign_id = campaign AND l.instance = holder);
+    PERFORM give_back_budget_units(given_back, given_back_taken);
+    IF wanted > 0 THEN
+        PERFORM close_budget_leases(campaign);
+        PERFORM open_budget_account(campaign, settling);
+        lease := lease_budget_units(campaign, version, holder, on_day, wanted, open_for);
+        lease_id := lease.id;
+        units := lease.units;
+    END IF;
+END
+$$;
+
 -- In the transaction that changes the campaign. What was leased under a hard budget ends with it.
 CREATE FUNCTION keep_budget_account() RETURNS trigger
 LANGUAGE plpgsql AS $$

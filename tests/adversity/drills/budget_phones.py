@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 #: A phone that got no popup asks again after so long.
-PAUSE_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 1.0
 _ANSWER_SECONDS: Final = 30.0
 
 
@@ -21,7 +22,7 @@ class Tally:
     served: int = 0
     kept_back: int = 0  # served to a phone that never confirms
     statuses: Counter[int] = field(default_factory=Counter)  # of confirmations
-    last_served_at: float = field(default_factory=time.monotonic)
+    last_served_at: float = math.inf
 
 
 class Phone:

@@ -31,7 +31,7 @@ from maintenance.prepare import prepare_database
 from maintenance.settings import MaintenanceConfig
 from tayang.embedded import EmbeddedCluster
 from tayang.user_token import mint
-from tests.acceptance.processes import Shell
+from tests.acceptance.processes import Command, Shell
 from tests.adversity.drills.budget_phones import Phone, Tally
 from tests.support.waiting import until
 
@@ -44,6 +44,7 @@ GRACE_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = SHOW_WITHIN_SECONDS + LEASE_SECONDS + GRACE_SECONDS + 2.0
 MERGED_SECONDS: Final = 30.0
 _DATABASE: Final = "tayang"
+_LOG_CHARACTERS: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ class Outcome:
 class Stack:
     """A running service, and a connection to its primary."""
 
-    def __init__(self, shell: Shell, primary: asyncpg.Connection, user_secret: str, admin_key: str) -> None:
+    def __init__(
+        self, shell: Shell, serve: Command, primary: asyncpg.Connection, user_secret: str, admin_key: str
+    ) -> None:
+        self.serve = serve
         self.address = ("127.0.0.1", shell.http_port)
         self.primary = primary
         self.jwts: dict[int, str] = {}
@@ -140,7 +144,7 @@ async def running(shell: Shell, primary_dsn: str, replica_dsn: str, workers: int
     await until(lambda: _all_ready(shell.url, workers), "every worker is ready", seconds=60)
     primary = await asyncpg.connect(primary_dsn)
     try:
-        yield Stack(shell, primary, user_secret, admin_key)
+        yield Stack(shell, serve, primary, user_secret, admin_key)
     finally:
         await primary.close()
         for command in (serve, maintain):
@@ -206,6 +210,8 @@ async def drill(plan: Plan, repeat: int, *, told: bool) -> list[Outcome]:
                     for number in range(2 * repeat):
                         outcome = await one_round(stack, plan, f"drill-{number}", all_confirm=number % 2 == 1)
                         outcomes.append(outcome)
+                        if not outcome.good:
+                            print(stack.serve.err[-_LOG_CHARACTERS:], file=sys.stderr)  # noqa: T201
                         if told:
                             print(number // 2 + 1, outcome, file=sys.stderr)  # noqa: T201
             finally:
