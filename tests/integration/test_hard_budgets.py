@@ -375,6 +375,8 @@ async def test_at_midnight_the_day_before_ends_in_every_way(database: Database, 
     assert not process.has_room()
     await process.keeper.keep()
     assert process.has_room()
+    units = "SELECT units FROM budget_leases WHERE day = $1"
+    assert await (await database.primary()).fetchval(units, now.date()) == 1, "the others went back"
     assert datetime.fromtimestamp(process.serve().show_by, UTC).date() == midnight.date()
     assert await process.spend([token]), "a lease is closed by the database's clock, not by this one"
     assert await spent_on(database, campaign, now.date()) == 1
