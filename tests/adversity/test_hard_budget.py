@@ -8,7 +8,7 @@ from tests.acceptance.processes import Shell
 from tests.adversity.drills.hard_budget import Plan, one_round, running
 from tests.support.database import Database
 
-PLAN = Plan(budget=200, users=40, workers=2, round_seconds=6.0)
+PLAN = Plan(budget=200, users=40, workers=2, half_seconds=6.0)
 
 
 @pytest.mark.parametrize("all_confirm", [False, True], ids=["half never confirm", "all confirm"])
