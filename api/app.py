@@ -18,14 +18,16 @@ from api.budgets.parts import lease_keeper, use_queue
 from api.budgets.soft import SoftPoller
 from api.config import ApiConfig
 from api.database import admin_pool, announcing_connection, writer_connection
+from api.http.connections import Connections
 from api.http.context import context_parser
 from api.http.delivery import DELIVERY, Delivery
 from api.http.events import post_impressions
-from api.http.health import get_health, get_ready
+from api.http.health import get_health, get_ready, watch_merge_lag
 from api.http.metrics import METRICS, get_metrics, metrics_board
 from api.http.middleware import problems
 from api.http.popups import get_popups
-from api.keys import CONFIG, PRIMARY, PRIMARY_POOL
+from api.http.shedder import Shedder, sheltered
+from api.keys import CONFIG, CONNECTIONS, PRIMARY, PRIMARY_POOL
 from api.peers.exchange import Exchange
 from api.peers.memory import PeerMemory
 from api.read.freshness import Freshness
@@ -45,10 +47,11 @@ def create_app(config: ApiConfig) -> web.Application:
     app[CONFIG] = config
     app[PRIMARY] = primary = _primary(config)
     app[DELIVERY] = delivery = _delivery(config, primary)
+    app[CONNECTIONS] = delivery.connections
     app.add_routes(
         [
-            web.get("/v1/popups", get_popups, allow_head=False),
-            web.post("/v1/impressions", post_impressions),
+            web.get("/v1/popups", sheltered(get_popups), allow_head=False),
+            web.post("/v1/impressions", sheltered(post_impressions)),
             web.get("/healthz", get_health),
             web.get("/readyz", get_ready),
             web.get("/metrics", get_metrics),
@@ -68,6 +71,7 @@ def create_backoffice(config: ApiConfig) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
     app[CONFIG] = config
     app[PRIMARY] = _primary(config)
+    app[CONNECTIONS] = Connections(config)
     app.add_routes([web.get("/healthz", get_health), *admin_routes()])
     app.cleanup_ctx.append(primary_pool)
     return app
@@ -91,6 +95,8 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
         if app[CONFIG].peer_announcements == "on":
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
         await stack.enter_async_context(background("metrics", app[METRICS].run()))
+        await stack.enter_async_context(background("shedder", delivery.shedder.run()))
+        await stack.enter_async_context(background("merge lag", watch_merge_lag(delivery)))
         yield
 
 
@@ -136,6 +142,7 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     def follow(snapshot: Snapshot) -> None:
         sink.active_buffer = snapshot.active_buffer
 
+    shedder = Shedder(config)
     replicas, last = replica_servers(config, primary, instance), primary_server(config, primary, instance)
     freshness = Freshness(replicas, last, max_staleness_seconds=config.max_staleness_seconds)
     exchange = _exchange(config, primary, instance)
@@ -169,6 +176,8 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
         leases=lease_keeper(config, primary, instance, lambda: reader.catalog),
         uses=use_queue(config, primary),
         soft_budgets=SoftPoller(reader, pending, poll_seconds=config.budget_poll_seconds),
+        connections=Connections(config, shedder),
+        shedder=shedder,
     )
 
 

@@ -49,6 +49,17 @@ class ApiConfig:
     peer_kept_seconds: float = 60.0
     peer_max_rows: int = 100_000
 
+    max_connections: int = 2000
+    max_requests_in_flight: int = 250
+    queue_wait_max_seconds: float = 0.05
+    queue_burst_seconds: float = 0.5
+    head_timeout_seconds: float = 10.0
+    head_max_bytes: int = 64 * 1024
+    head_line_max_bytes: int = 8190
+    head_max_fields: int = 100
+    write_timeout_seconds: float = 30.0
+    merge_lag_warn_seconds: float = 10.0
+
     body_max_bytes: int = 256 * 1024
     body_timeout_seconds: float = 10.0
     admin_body_max_bytes: int = 1024 * 1024
@@ -56,5 +67,6 @@ class ApiConfig:
     audience_max_seconds: float = 900.0
     admin_pool_max_connections: int = 4
 
+    stop_drain_seconds: float = 2.0
     stop_flush_seconds: float = 10.0
     stop_merge_seconds: float = 3.0

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tayang.embedded import Node
+from tayang.part import Part
 from tayang.settings import Settings
-from tayang.supervisor import Part
 from tayang.user_token import mint
 
 _USER = "demo-user"

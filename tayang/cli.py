@@ -63,11 +63,16 @@ def serve(
 
 
 @app.command(hidden=True)
-def worker(listen_fd: int = typer.Option(), number: int = 0, runtime_dir: Path | None = None) -> None:
+def worker(
+    listen_fd: int = typer.Option(),
+    number: int = 0,
+    runtime_dir: Path | None = None,
+    ready_fd: int | None = None,
+) -> None:
     """One api process, started by `serve` or `up`."""
     from tayang.process import run_worker  # noqa: PLC0415
 
-    run_worker(load_settings(), socket.socket(fileno=listen_fd), number, runtime_dir)
+    run_worker(load_settings(), socket.socket(fileno=listen_fd), number, runtime_dir, ready_fd)
 
 
 @app.command()

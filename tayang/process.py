@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,30 +19,40 @@ from aiohttp import web
 from api.app import create_app, create_backoffice
 from api.http.delivery import DELIVERY
 from api.http.health import readiness
+from api.http.server import HttpServer
+from api.keys import CONFIG
 from maintenance.loop import maintain
 from tayang.settings import Settings
 
 #: The read end of a pipe whose other end the supervisor holds: at end of file the supervisor is gone.
 LIFELINE_VARIABLE: Final = "TAYANG_LIFELINE_FD"
-_LISTEN_BACKLOG: Final = 1024
-#: A handler waits for its acknowledgement at most; then the server stops waiting for the handler.
-_HANDLER_GRACE_SECONDS: Final = 2.0
-#: A worker whose databases are away starts all the same, and says so in /readyz.
+#: A worker that gets it stops as on SIGTERM; but it stops accepting at once, since a successor does that.
+HANDOVER_SIGNAL: Final = signal.SIGUSR1
+READY: Final = b"1"
+#: A worker whose databases are away starts all the same, and says so in /readyz. A successor waits.
 _WARM_UP_MAX_SECONDS: Final = 2.0
 _WARM_UP_POLL_SECONDS: Final = 0.01
-_MAX_LINE_BYTES: Final = 8190
-_KEEPALIVE_SECONDS: Final = 75.0
+#: Besides those of clients, lingering ones included: databases, listener, logs, the event loop's.
+_OTHER_FILES: Final = 100
+
+log = logging.getLogger("tayang.process")
 
 
-def run_worker(settings: Settings, listener: socket.socket, worker: int, runtime_dir: Path | None) -> None:
-    """One api process on a socket that the supervisor has bound."""
+def run_worker(
+    settings: Settings,
+    listener: socket.socket,
+    worker: int,
+    runtime_dir: Path | None,
+    ready_fd: int | None = None,
+) -> None:
+    """One api process on a socket that the supervisor has bound. READY goes to `ready_fd` when it serves."""
     config = settings.api(worker, runtime_dir)
-    _run(settings, lambda stop: _serve(create_app(config), listener, settings, stop))
+    _run(settings, lambda stop: _serve(create_app(config), listener, stop, ready_fd))
 
 
 def run_backoffice(settings: Settings, listener: socket.socket) -> None:
     config = settings.api()
-    _run(settings, lambda stop: _serve(create_backoffice(config), listener, settings, stop))
+    _run(settings, lambda stop: _serve(create_backoffice(config), listener, stop))
 
 
 def run_maintenance(settings: Settings) -> None:
@@ -75,30 +87,52 @@ def _run(settings: Settings, duty: Callable[[asyncio.Event], Coroutine[Any, Any,
 
 
 async def _serve(
-    app: web.Application, listener: socket.socket, settings: Settings, stop: asyncio.Event
+    app: web.Application, listener: socket.socket, stop: asyncio.Event, ready_fd: int | None = None
 ) -> None:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=False,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        max_line_size=_MAX_LINE_BYTES,
-        max_field_size=_MAX_LINE_BYTES,
-        shutdown_timeout=settings.ack_timeout_seconds + _HANDLER_GRACE_SECONDS,
-    )
-    await runner.setup()
+    handed_over = asyncio.Event()
+
+    def hand_over() -> None:
+        handed_over.set()
+        stop.set()
+
+    asyncio.get_running_loop().add_signal_handler(HANDOVER_SIGNAL, hand_over)
+    allow_files(app[CONFIG].max_connections)
+    server = HttpServer(app)
     try:
-        await _warmed_up(app, stop)
-        await web.SockSite(runner, listener, backlog=_LISTEN_BACKLOG).start()
+        await server.setup()
+        await _warmed_up(app, stop, math.inf if ready_fd is not None else _WARM_UP_MAX_SECONDS)
+        server.start(listener)
+        if ready_fd is not None and not stop.is_set():
+            os.write(ready_fd, READY)
+            os.close(ready_fd)
         await stop.wait()
+        await server.drain(successor=handed_over.is_set())
     finally:
-        await runner.cleanup()
+        await server.close()
 
 
-async def _warmed_up(app: web.Application, stop: asyncio.Event) -> None:
+def allow_files(max_connections: int) -> None:
+    """Raise the soft limit of open files to what so many connections need, where the hard one allows it."""
+    needed = 2 * max_connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        log.warning(
+            "TAYANG_MAX_CONNECTIONS is %d, which needs %d open files, and %d are allowed: lower it, or raise "
+            "the limit (ulimit -Hn, LimitNOFILE)",
+            max_connections,
+            needed,
+            allowed,
+        )
+
+
+async def _warmed_up(app: web.Application, stop: asyncio.Event, max_seconds: float) -> None:
     """Return when the worker can answer: what waits in its socket's queue would get 503 before."""
     delivery = app.get(DELIVERY)
-    deadline = time.monotonic() + _WARM_UP_MAX_SECONDS
+    deadline = time.monotonic() + max_seconds
     while delivery is not None and not stop.is_set() and time.monotonic() < deadline:
         if all(part["ok"] for part in readiness(delivery).values()):
             return

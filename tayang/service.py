@@ -5,29 +5,47 @@ import logging
 import signal
 import socket
 
+from api.background import background
 from buffer.connection import DATABASE_ERRORS
 from maintenance.connection import check_version, connect
 from maintenance.migrate import check_schema
+from tayang.listeners import bind
+from tayang.part import Part
 from tayang.process import set_up_logging
 from tayang.settings import Settings
-from tayang.supervisor import Part, Supervisor, bind
+from tayang.supervisor import Supervisor
 
 log = logging.getLogger("tayang.service")
 
 
 async def serve(settings: Settings) -> None:
-    """`settings.workers` api processes on one port; one that dies is restarted. Until SIGTERM or SIGINT."""
+    """`settings.workers` api processes on one port; one that dies is restarted. Until SIGTERM or SIGINT.
+
+    SIGHUP replaces the workers one by one; another one meanwhile does it once more.
+    """
     set_up_logging(settings)
     settings.api()
     await check_database(settings)
     supervisor = Supervisor(settings, restart=True)
-    stop = stop_event()
+    stop = signalled(signal.SIGTERM, signal.SIGINT)
+    reload = signalled(signal.SIGHUP)
     try:
         await start_workers(supervisor, settings)
         log.info("serving on http://%s:%d with %d workers", *address(supervisor), settings.workers)
-        await stop.wait()
+        async with background("rolling restarts", _replace_workers(supervisor, reload)):
+            await stop.wait()
     finally:
         await supervisor.stop()
+
+
+async def _replace_workers(supervisor: Supervisor, reload: asyncio.Event) -> None:
+    while True:
+        await reload.wait()
+        reload.clear()
+        try:
+            await supervisor.replace_all()
+        except OSError:
+            log.exception("rolling restart given up: a process can't be started")
 
 
 async def start_workers(
@@ -36,7 +54,8 @@ async def start_workers(
     listeners = bind(settings.http_host, settings.http_port, settings.workers, setting="TAYANG_HTTP_PORT")
     for number, listener in enumerate(listeners):
         arguments = ["worker", "--number", str(number), "--runtime-dir", str(supervisor.runtime_dir)]
-        await supervisor.start(Part(f"api worker {number}", arguments, environment or {}, listener))
+        part = Part(f"api worker {number}", arguments, environment or {}, listener, replaceable=True)
+        await supervisor.start(part)
 
 
 def address(supervisor: Supervisor) -> tuple[str, int]:
@@ -69,9 +88,14 @@ async def check_database(settings: Settings) -> None:
 
 def stop_event() -> asyncio.Event:
     """Set by SIGTERM and SIGINT, and by SIGHUP (the terminal was closed) unless `nohup` has it ignored."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            loop.add_signal_handler(number, stop.set)
-    return stop
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return signalled(signal.SIGTERM, signal.SIGINT)
+    return signalled(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def signalled(*numbers: signal.Signals) -> asyncio.Event:
+    """An event that each of these signals sets."""
+    event = asyncio.Event()
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event

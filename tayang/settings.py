@@ -61,6 +61,12 @@ class Settings(BaseSettings):
         0.5, gt=0, le=60, description="how soon an idle process notices that its buffered rows are gone"
     )
     ack_timeout_seconds: float = Field(5.0, gt=0, le=60, description="wait for the COPY's commit; then 503")
+    stop_drain_seconds: float = Field(
+        2.0, ge=0, le=60, description="at a stop: time for idle clients to ask once more"
+    )
+    reload_ready_seconds: float = Field(
+        30.0, gt=0, le=600, description="rolling restart: time for a new worker to get ready"
+    )
     stop_flush_seconds: float = Field(10.0, gt=0, le=300, description="time to flush at a stop")
     stop_merge_seconds: float = Field(3.0, ge=0, le=300, description="time to see the rest merged at a stop")
 
@@ -110,6 +116,31 @@ class Settings(BaseSettings):
     )
     peer_max_rows: int = Field(
         100_000, ge=100, description="others' unmerged impressions remembered (about 0.4 KB each)"
+    )
+
+    max_connections: int = Field(2000, ge=1, le=100_000, description="open to one process; then 503")
+    max_requests_in_flight: int = Field(
+        250, ge=1, description="of each kind, popups and impressions, in one process; then 503"
+    )
+    queue_wait_max_seconds: float = Field(
+        0.05, gt=0, le=60, description="a process where requests wait longer admits fewer"
+    )
+    queue_burst_seconds: float = Field(
+        0.5, ge=0, le=60, description="for so long a longer wait is taken for a burst"
+    )
+    head_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="wait for a whole request head; then 408"
+    )
+    head_max_bytes: int = Field(64 * 1024, ge=1024, description="a head that comes in parts; then 431")
+    head_line_max_bytes: int = Field(
+        8190, ge=256, le=65_536, description="request line, or a field; then 431"
+    )
+    head_max_fields: int = Field(100, ge=8, le=1000, description="header fields of a request; then 431")
+    write_timeout_seconds: float = Field(
+        30.0, gt=0, le=600, description="a client that reads nothing of its answer for so long is cut off"
+    )
+    merge_lag_warn_seconds: float = Field(
+        10.0, gt=0, le=3600, description="age of an unmerged event at which readiness and log warn"
     )
 
     body_max_bytes: int = Field(256 * 1024, ge=1024, description="largest body of a mobile request")

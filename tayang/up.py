@@ -17,11 +17,12 @@ from maintenance.prepare import prepare_database
 from tayang.banner import banner
 from tayang.embedded import EmbeddedCluster, Node
 from tayang.examples import EXAMPLES, ExamplesError, load_examples
+from tayang.part import Part
 from tayang.process import set_up_logging
 from tayang.secrets import with_secrets, write_private
 from tayang.service import address, backoffice_listener, start_workers, stop_event
 from tayang.settings import RUN_FILE, Settings, SettingsError
-from tayang.supervisor import Part, Supervisor
+from tayang.supervisor import Supervisor
 
 log = logging.getLogger("tayang.up")
 

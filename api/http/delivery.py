@@ -1,7 +1,7 @@
 """What the mobile endpoints share: who asks, what is live, what was shown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -12,10 +12,13 @@ from api.budgets.soft import SoftPoller
 from api.budgets.uses import UseQueue
 from api.campaigns.catalog import Context
 from api.config import ApiConfig
+from api.http.connections import Connections
+from api.http.shedder import Shedder
 from api.peers.exchange import Exchange
 from api.read.freshness import Freshness
 from api.read.reader import Reader
 from api.tokens import TokenSigner
+from buffer.age import OldestPending
 from buffer.flusher import Flusher
 from buffer.pending import PendingList
 
@@ -34,6 +37,9 @@ class Delivery:
     leases: LeaseKeeper
     uses: UseQueue
     soft_budgets: SoftPoller
+    connections: Connections
+    shedder: Shedder
+    oldest: OldestPending = field(default_factory=OldestPending)
     accepted: int = 0  # events answered with 202
     refused: int = 0  # events whose token was refused
 

@@ -7,6 +7,7 @@ every second and the one that answers adds them up by the label `worker`.
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -58,6 +59,14 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_budget_refused": (CounterMetricFamily, "Impressions whose unit had lapsed", ()),
     "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
     "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
+    "tayang_pending_oldest_seconds": (GaugeMetricFamily, "Age of the oldest event not yet seen merged", ()),
+    "tayang_connections": (GaugeMetricFamily, "Open connections of clients", ()),
+    "tayang_connections_refused": (CounterMetricFamily, "Connections refused with 503: too many open", ()),
+    "tayang_requests_in_flight": (GaugeMetricFamily, "Requests being answered", ("kind",)),
+    "tayang_requests_shed": (CounterMetricFamily, "Requests refused with 503 unseen", ("kind", "reason")),
+    "tayang_heads_timed_out": (CounterMetricFamily, "Requests whose head came too slowly", ()),
+    "tayang_writes_timed_out": (CounterMetricFamily, "Clients cut off that did not read", ()),
+    "tayang_loop_lag_seconds": (GaugeMetricFamily, "How late the event loop was last", ()),
     "tayang_merge_age_seconds": (GaugeMetricFamily, "Age of the newest merge that reads show", ()),
     "tayang_replica_age_seconds": (GaugeMetricFamily, "Age at most of a replica's state", ("server",)),
 }
@@ -66,19 +75,30 @@ Sample = tuple[str, list[str], float]
 
 
 class MetricsBoard:
-    """This worker's figures, and those its siblings have written."""
+    """This worker's figures, and those its siblings have written.
+
+    While a worker is replaced there are two of its number. The younger one is believed as soon as it serves.
+    """
 
     def __init__(self, delivery: Delivery, directory: Path | None, worker: int) -> None:
         self._delivery = delivery
         self._directory = directory
         self._worker = worker
+        self._started = time.monotonic()  # the same clock in all processes of the machine
 
     async def run(self) -> None:
-        """Write the figures for the siblings, until cancelled."""
-        while True:
-            if self._directory is not None:
-                self._write(self._directory / f"worker-{self._worker}.json")
-            await asyncio.sleep(_WRITE_SECONDS)
+        """Write the figures for the siblings, from when clients are let in until cancelled."""
+        await self._delivery.connections.accepting.wait()
+        if self._directory is None:
+            return
+        self._remove_dead(self._directory)
+        file = self._directory / f"worker-{self._worker}-{os.getpid()}.json"
+        try:
+            while True:
+                self._write(file)
+                await asyncio.sleep(_WRITE_SECONDS)
+        finally:
+            file.unlink(missing_ok=True)
 
     def families(self) -> Iterator[Metric]:
         by_name = {
@@ -91,15 +111,35 @@ class MetricsBoard:
         yield from by_name.values()
 
     def _workers(self) -> Iterator[tuple[str, Iterable[Sample]]]:
-        yield str(self._worker), samples(self._delivery)
+        """Whoever answers comes first."""
+        youngest: dict[int, tuple[float, Iterable[Sample]]] = {
+            self._worker: (self._started, samples(self._delivery))
+        }
         for file in sorted(self._directory.glob("worker-*.json")) if self._directory else ():
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, LookupError):
                 written = json.loads(file.read_bytes())
-                if written["worker"] != self._worker and time.time() - written["at"] < _DEAD_SECONDS:
-                    yield str(written["worker"]), written["samples"]
+                worker, started = written["worker"], written["started"]
+                if worker in youngest and youngest[worker][0] >= started:
+                    continue
+                if time.time() - written["at"] < _DEAD_SECONDS:
+                    youngest[worker] = started, written["samples"]
+        for worker, (_, figures) in youngest.items():
+            yield str(worker), figures
+
+    def _remove_dead(self, directory: Path) -> None:
+        """What killed predecessors have left."""
+        for file in directory.glob(f"worker-{self._worker}-*.json"):
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > _DEAD_SECONDS:
+                    file.unlink()
 
     def _write(self, file: Path) -> None:
-        document = {"worker": self._worker, "at": time.time(), "samples": list(samples(self._delivery))}
+        document = {
+            "worker": self._worker,
+            "started": self._started,
+            "at": time.time(),
+            "samples": list(samples(self._delivery)),
+        }
         fresh = file.with_suffix(".new")
         fresh.write_text(json.dumps(document))
         fresh.replace(file)
@@ -137,6 +177,7 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
     yield from _read_samples(delivery)
     yield from _peer_samples(delivery)
     yield from _budget_samples(delivery)
+    yield from _load_samples(delivery)
 
 
 def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
@@ -194,3 +235,17 @@ def _read_samples(delivery: Delivery) -> Iterator[Sample]:
         yield "tayang_merge_age_seconds", [], time.time() - reader.latest.merged_at.timestamp()
     for name, age in delivery.freshness.ages_seconds().items():
         yield "tayang_replica_age_seconds", [name], age
+
+
+def _load_samples(delivery: Delivery) -> Iterator[Sample]:
+    connections, shedder = delivery.connections, delivery.shedder
+    yield "tayang_connections", [], len(connections)
+    yield "tayang_connections_refused", [], connections.refused
+    yield "tayang_heads_timed_out", [], connections.heads_timed_out
+    yield "tayang_writes_timed_out", [], connections.writes_timed_out
+    yield "tayang_loop_lag_seconds", [], shedder.loop_lag_seconds
+    yield "tayang_pending_oldest_seconds", [], delivery.oldest.age_seconds(time.monotonic())
+    for kind, gate in (("reads", shedder.reads), ("writes", shedder.writes)):
+        yield "tayang_requests_in_flight", [kind], len(gate)
+        for reason, count in gate.shed.items():
+            yield "tayang_requests_shed", [kind, reason], count

@@ -3,46 +3,16 @@
 import asyncio
 import os
 import signal
-from typing import Any
-from uuid import UUID
 
 import aiohttp
-import psutil  # type: ignore[import-untyped]
 import pytest
 
-from api.tokens import TokenSigner
 from tests.acceptance.phones import two_workers
-from tests.acceptance.processes import Command, Shell
+from tests.acceptance.processes import Shell
+from tests.acceptance.serving import serve, workers_of
 from tests.support.database import Database
-from tests.support.service import ADMIN_KEY, TOKEN_SECRET, USER_SECRET, Service, bearer, user_jwt
+from tests.support.service import Service, bearer, user_jwt
 from tests.support.waiting import until
-
-_PHONES = 8
-_ACKNOWLEDGED_BEFORE_THE_STOP = 200
-
-
-async def _serve(shell: Shell, database: Database, workers: int) -> Command:
-    """A ready `tayang serve` on the test's database."""
-    command = await shell.start(
-        *("serve", "--workers", str(workers)),
-        primary_dsn=database.primary_dsn,
-        replica_dsn=database.replica_dsn,
-        admin_key=ADMIN_KEY,
-        token_secrets=TOKEN_SECRET,
-        user_jwt_secret=USER_SECRET,
-        stop_merge_seconds=0,  # nobody merges in these tests unless they say so
-    )
-    await command.says("serving on ")
-    await until(lambda: _ready(shell.url), "the service is ready", seconds=60)
-    return command
-
-
-async def _ready(url: str) -> bool:
-    try:
-        async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
-            return response.ok
-    except aiohttp.ClientError:
-        return False
 
 
 async def _get_popups(url: str, user: str) -> int:
@@ -54,14 +24,10 @@ async def _get_popups(url: str, user: str) -> int:
         return response.status
 
 
-def _workers(command: Command) -> set[int]:
-    return {child.pid for child in psutil.Process(command.pid).children()}
-
-
 async def test_serve_starts_a_killed_worker_again(shell: Shell, database: Database) -> None:
-    command = await _serve(shell, database, workers=2)
+    command = await serve(shell, database, workers=2)
     async with two_workers(shell.url, user_jwt("ani")):
-        before = _workers(command)
+        before = workers_of(command)
     assert len(before) == 2
     killed = min(before)
 
@@ -72,50 +38,10 @@ async def test_serve_starts_a_killed_worker_again(shell: Shell, database: Databa
     answers = await asyncio.gather(*(_get_popups(shell.url, f"user {number}") for number in range(20)))
     assert answers == [200] * 20
     async with two_workers(shell.url, user_jwt("ani")):
-        assert len(_workers(command) - {killed}) == 2
+        assert len(workers_of(command) - {killed}) == 2
     command.signal(signal.SIGTERM)
     assert (await command.ended()).code == 0
     await shell.nothing_left()
-
-
-async def test_a_stop_under_load_loses_nothing_acknowledged(
-    shell: Shell, service: Service, database: Database
-) -> None:
-    await service.create("sale")
-    command = await _serve(shell, database, workers=2)
-    acknowledged: list[str] = []
-    async with asyncio.TaskGroup() as phones:
-        for number in range(_PHONES):
-            phones.create_task(_tell_until_it_stops(shell.url, f"user {number}", acknowledged))
-        await until(lambda: len(acknowledged) >= _ACKNOWLEDGED_BEFORE_THE_STOP, "it is under load")
-        command.signal(signal.SIGTERM)
-        ended = await command.ended()
-
-    assert ended.code == 0, ended.err
-    await shell.nothing_left()
-    await database.merge()
-    primary = await database.primary()
-    logged = await primary.fetch("SELECT impression_id FROM impressions")
-    signer = TokenSigner((TOKEN_SECRET,))
-    told = {UUID(bytes=signer.verify(token).impression_id) for token in acknowledged}
-    assert len(told) == len(acknowledged)
-    assert told <= {UUID(str(row["impression_id"])) for row in logged}
-
-
-async def _tell_until_it_stops(url: str, user: str, acknowledged: list[str]) -> None:
-    """Fetch and confirm, until the service is gone."""
-    timeout = aiohttp.ClientTimeout(total=20)
-    async with aiohttp.ClientSession(url, headers=bearer(user), timeout=timeout) as session:
-        while True:
-            try:
-                async with session.get("/v1/popups?placement=home") as response:
-                    popups: list[dict[str, Any]] = (await response.json())["popups"]
-                token = popups[0]["token"]
-                async with session.post("/v1/impressions", json={"token": token}) as response:
-                    if response.status == 202:
-                        acknowledged.append(token)
-            except (aiohttp.ClientError, TimeoutError):
-                return
 
 
 async def test_a_second_maintain_stands_by_and_takes_over(

@@ -1,5 +1,7 @@
 """What operators ask: is it alive, is it ready, what has it done; with and without databases."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import create_app
 from api.config import ApiConfig
+from api.http.metrics import MetricsBoard
 from tests.support.database import Database
 from tests.support.service import (
     ADMIN_KEY,
@@ -91,6 +94,7 @@ async def test_without_databases_it_is_alive_and_not_ready(
         "reads": False,
         "writes": False,
         "buffer": True,
+        "merge": True,
     }
     async with alone.get("/metrics") as response:
         assert response.status == 200
@@ -165,6 +169,45 @@ async def test_each_worker_reports_its_siblings(
     seen = await metrics(first)
     assert seen[key(name, "0")] == 1
     assert key(name, "1") not in seen, "the figures of a worker that is gone are dropped"
+
+
+async def test_of_two_workers_with_one_number_the_younger_is_believed(
+    start_service: ServiceFactory, tmp_path: Path
+) -> None:
+    old = await start_service(worker=0, runtime_dir=tmp_path)
+    await old.post("ani", {"token": token()})
+    name = key("tayang_events_accepted_total")
+    assert (await metrics(old))[name] == 1
+    # Two processes have two files; here both would write the same one.
+    new = await start_service(worker=0, runtime_dir=None)
+    new.delivery.accepted = 5
+    board = MetricsBoard(new.delivery, tmp_path, 0)
+    writing = asyncio.create_task(board.run())
+
+    async def told() -> bool:
+        return (await metrics(old))[name] == 5
+
+    await until(told, "the old one shows the figures of its successor")
+    writing.cancel()
+    assert (await metrics(new))[name] == 5
+
+
+async def test_a_worker_removes_its_file_and_those_of_killed_predecessors(
+    start_service: ServiceFactory, tmp_path: Path
+) -> None:
+    left = tmp_path / "worker-0-1.json"
+    left.write_text("{}")
+    os.utime(left, (0, 0))
+    another = tmp_path / "worker-1-1.json"
+    another.write_text("{}")
+    os.utime(another, (0, 0))
+    service = await start_service(worker=0, runtime_dir=tmp_path)
+    own = tmp_path / f"worker-0-{os.getpid()}.json"
+    await until(own.exists, "it writes")
+    assert not left.exists()
+    await service.close()
+    assert not own.exists()
+    assert another.exists(), "that is not its own"
 
 
 async def test_a_damaged_file_of_a_sibling_does_no_harm(

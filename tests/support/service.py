@@ -1,5 +1,6 @@
 """An api process's application on a real socket, inside the test's event loop, and a client for it."""
 
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,6 +11,7 @@ from aiohttp import web
 from api.app import create_app
 from api.config import ApiConfig
 from api.http.delivery import DELIVERY, Delivery
+from api.http.server import HttpServer
 from tayang.user_token import mint
 from tests.support.database import Database
 from tests.support.waiting import until
@@ -24,10 +26,14 @@ ServiceFactory = Callable[..., Awaitable["Service"]]
 class Service:
     """`config` members override the test defaults; the merge runs only when a test calls it."""
 
-    def __init__(self, database: Database, runner: web.AppRunner, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, database: Database, app: web.Application, server: HttpServer, address: tuple[str, int]
+    ) -> None:
         self.database = database
-        self.client = client
-        self._runner = runner
+        self.client = aiohttp.ClientSession(f"http://{address[0]}:{address[1]}")
+        self.server = server
+        self.address = address
+        self._app = app
 
     @classmethod
     async def start(cls, database: Database, **config: Any) -> "Service":
@@ -40,18 +46,18 @@ class Service:
             "stop_merge_seconds": 0.0,
         }
         app = create_app(ApiConfig(**(values | config)))
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=False, shutdown_timeout=5)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        service = cls(database, runner, aiohttp.ClientSession(f"http://{host}:{port}"))
+        server = HttpServer(app)
+        await server.setup()
+        listener = socket.create_server(("127.0.0.1", 0))
+        host, port = listener.getsockname()
+        server.start(listener)
+        service = cls(database, app, server, (host, port))
         await until(service.ready, "the service is ready")
         return service
 
     @property
     def delivery(self) -> Delivery:
-        return self._runner.app[DELIVERY]
+        return self._app[DELIVERY]
 
     async def ready(self) -> bool:
         async with self.client.get("/readyz") as response:
@@ -59,7 +65,7 @@ class Service:
 
     async def close(self) -> None:
         await self.client.close()
-        await self._runner.cleanup()
+        await self.server.close()
 
     async def create(self, key: str, **fields: Any) -> int:
         """A live campaign for everyone at placement `home`; returns its id once GET can see it."""
