@@ -52,5 +52,8 @@ class Ledger:
     def acknowledged_ids(self) -> set[UUID]:
         return {impression_id for impression_id, line in self.lines.items() if line.acknowledged}
 
+    def acknowledged_lines(self) -> list[Line]:
+        return [line for line in self.lines.values() if line.acknowledged]
+
     def unacknowledged(self) -> list[Line]:
         return [line for line in self.lines.values() if not line.acknowledged]

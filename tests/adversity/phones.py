@@ -102,8 +102,9 @@ class Phone:
 class Crowd:
     """Phones in use, and what to wait for while they are."""
 
-    def __init__(self, phones: Sequence[Phone], ledger: Ledger, dice: random.Random) -> None:
+    def __init__(self, url: str, phones: Sequence[Phone], ledger: Ledger, dice: random.Random) -> None:
         self.ledger = ledger
+        self._url = url
         self._phones = phones
         self._dice = dice
         self._stop = asyncio.Event()
@@ -139,6 +140,12 @@ class Crowd:
         for line in lines:
             await phone_of[line.user].confirm([line.token])
 
+    async def repeat(self, lines: Sequence[Line]) -> None:
+        """Send each once more, over new connections: to this worker or to that, whoever had it first."""
+        for line in lines:
+            async with _session(self._url) as session:
+                await Phone([session], line.user, self.ledger, self._dice).confirm([line.token])
+
 
 @asynccontextmanager
 async def crowd(url: str, users: Sequence[str], ledger: Ledger, dice: random.Random) -> AsyncIterator[Crowd]:
@@ -148,7 +155,7 @@ async def crowd(url: str, users: Sequence[str], ledger: Ledger, dice: random.Ran
         for user in users:
             sessions = [await stack.enter_async_context(_session(url)) for _ in range(2)]
             phones.append(Phone(sessions, user, ledger, random.Random(dice.random())))
-        yield Crowd(phones, ledger, dice)
+        yield Crowd(url, phones, ledger, dice)
 
 
 def _session(url: str) -> aiohttp.ClientSession:

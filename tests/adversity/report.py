@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tests.adversity.rounds import Outcome
 
+_FILE_COLUMNS: Final = 130
 _COLUMNS: Final = (
     "rounds",
     "sent",
@@ -79,7 +80,7 @@ def diagnosis(outcome: Outcome) -> str:
 
 def print_summary(console: Console, outcomes: Sequence[Outcome], *, seed: int, planned: int) -> None:
     if not console.is_terminal:
-        console.width = 120
+        console.width = _FILE_COLUMNS
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_footer=True)
     total = figures(outcomes)
     table.add_column("attack", footer="all", no_wrap=True)

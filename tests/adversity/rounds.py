@@ -26,6 +26,8 @@ _AFTER_HEALING: Final = (20, 100)
 #: Of the rounds: the attack comes when the last request has its answer, and nothing new tells of it.
 _SILENT_SHARE: Final = 0.2
 _ROUND_SECONDS: Final = 180.0
+#: Impressions that are sent once more when all of them are merged: a late resend counts once, too.
+_REPEATED: Final = 10
 _LOOK_SECONDS: Final = 0.05
 _MERGED_SECONDS: Final = 2.0
 
@@ -118,26 +120,30 @@ class Trial:
             await self.rig.whole()
             if dice.random() < 0.5:
                 await phones.insist(ledger.unacknowledged())
-            return await self._settled(phones, ledger)
+            async with looking(self.rig.cluster.primary.dsn(self.rig.database)) as look:
+                complaint = await self._settled(phones, ledger, look)
+                if not complaint:
+                    known = ledger.acknowledged_lines()
+                    await phones.repeat(dice.sample(known, min(_REPEATED, len(known))))
+                    await until(lambda: _empty(look), "the resends are merged", seconds=self.settle_seconds)
+                return complaint
 
-    async def _settled(self, phones: Crowd, ledger: Ledger) -> str:
+    async def _settled(self, phones: Crowd, ledger: Ledger, look: Look) -> str:
         """Return when all that is acknowledged is in the log, or it is sure that it never will be.
 
         What it returns is the complaint if neither came about.
         """
         acknowledged = ledger.acknowledged_ids()
         quiet_until = time.monotonic() + self.quiet_seconds
-        deadline = quiet_until + self.settle_seconds
-        async with looking(self.rig.cluster.primary.dsn(self.rig.database)) as look:
-            while await look.missing(acknowledged):
-                if time.monotonic() > deadline:
-                    return "rows are neither merged nor gone"
-                if time.monotonic() > quiet_until:
-                    # New rows move a watermark past lost ones; others must not need that, hence the quiet.
-                    await phones.one_more()
-                    if await self._all_merged(look):
-                        break
-                await asyncio.sleep(_LOOK_SECONDS)
+        while await look.missing(acknowledged):
+            if time.monotonic() > quiet_until + self.settle_seconds:
+                return "rows are neither merged nor gone"
+            if time.monotonic() > quiet_until:
+                # New rows move a watermark past lost ones; others must not need that, hence the quiet.
+                await phones.one_more()
+                if await self._all_merged(look):
+                    break
+            await asyncio.sleep(_LOOK_SECONDS)
         return ""
 
     async def _all_merged(self, look: Look) -> bool:
@@ -155,6 +161,10 @@ class Trial:
         outcome.primary = await audit(cluster.primary.dsn(self.rig.database), ledger, before=before)
         await self.rig.whole()  # the replica has replayed what was seen just now
         outcome.replica = await audit(cluster.replica.dsn(self.rig.database), ledger, before=before)
+
+
+async def _empty(look: Look) -> bool:
+    return not await look.rows_left()
 
 
 def _whole_cycle(statements: MergeStatements) -> bool:
