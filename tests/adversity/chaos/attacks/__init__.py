@@ -5,8 +5,8 @@
 
 from typing import Final
 
-from tests.adversity.attacks import connections, processes, servers
-from tests.adversity.attacks.chance import Attack, Chance
+from tests.adversity.chaos.attacks import connections, processes, servers
+from tests.adversity.chaos.attacks.chance import Attack, Chance
 
 __all__ = ["ATTACKS", "NEED_TRAFFIC", "Attack", "Chance"]
 

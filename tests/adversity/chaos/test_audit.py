@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.adversity.audit import audit
-from tests.adversity.ledger import Ledger
+from tests.adversity.chaos.audit import audit
+from tests.adversity.chaos.ledger import Ledger
 from tests.support.buffered import NOON, Event, buffer, impression_id
 from tests.support.database import Database
 from tests.support.service import TOKEN_SECRET

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from buffer.flusher import AckTimeoutError, Flusher
 from buffer.pending import PendingList
-from tests.adversity.world import HeldSink, MemoryWorld, Verdict, World
+from tests.adversity.interleavings.world import HeldSink, MemoryWorld, Verdict, World
 
 T = TypeVar("T")
 Key = tuple[str, bytes]

@@ -12,12 +12,12 @@ import pytest
 
 from tayang.embedded import EmbeddedCluster
 from tests.acceptance.processes import ROOT
-from tests.adversity.attacks import ATTACKS
+from tests.adversity.chaos.attacks import ATTACKS
+from tests.adversity.chaos.plan import Round, plan
+from tests.adversity.chaos.processes import Sabotage, running_rig
+from tests.adversity.chaos.report import figures
+from tests.adversity.chaos.rounds import Outcome, Trial
 from tests.adversity.ground import Servers, own_cluster
-from tests.adversity.plan import Round, plan
-from tests.adversity.processes import Sabotage, running_rig
-from tests.adversity.report import figures
-from tests.adversity.rounds import Outcome, Trial
 from tests.support.directories import servers_directory
 from tests.support.waiting import until
 

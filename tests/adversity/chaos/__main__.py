@@ -17,12 +17,12 @@ import uvloop
 from rich.console import Console
 
 from tayang.embedded import EmbeddedError
-from tests.adversity.attacks import ATTACKS
+from tests.adversity.chaos.attacks import ATTACKS
+from tests.adversity.chaos.plan import Round, plan
+from tests.adversity.chaos.processes import Sabotage, running_rig
+from tests.adversity.chaos.report import Display, as_json, print_summary
+from tests.adversity.chaos.rounds import Outcome, Trial
 from tests.adversity.ground import own_cluster
-from tests.adversity.plan import Round, plan
-from tests.adversity.processes import Sabotage, running_rig
-from tests.adversity.report import Display, as_json, print_summary
-from tests.adversity.rounds import Outcome, Trial
 from tests.support.directories import servers_directory
 
 _STOPPED: Final = 130

@@ -10,7 +10,7 @@ import asyncpg
 
 from buffer.sink import CopySink, Sink
 from maintenance.merge import merge_once, rotate
-from tests.adversity.world import Server, Shown
+from tests.adversity.interleavings.world import Server, Shown
 from tests.support.database import Database
 from tests.support.rows import Row
 from tests.support.servers import crash_a_backend

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tests.adversity.rig import Rig
+from tests.adversity.chaos.rig import Rig
 
 T = TypeVar("T")
 

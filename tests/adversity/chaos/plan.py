@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.adversity.attacks import ATTACKS
+from tests.adversity.chaos.attacks import ATTACKS
 
 #: Of all rounds: a merge has some twenty statements with two sides each, and each is to be met in 200.
 _STATEMENT_SHARE: Final = 0.25

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from tests.adversity.attacks import ATTACKS, NEED_TRAFFIC, Chance
-from tests.adversity.audit import Audit, Look, audit, looking
-from tests.adversity.ledger import Ledger
-from tests.adversity.phones import Crowd, crowd
-from tests.adversity.plan import Round
-from tests.adversity.rig import MergeStatements, Rig, WorkerState
+from tests.adversity.chaos.attacks import ATTACKS, NEED_TRAFFIC, Chance
+from tests.adversity.chaos.audit import Audit, Look, audit, looking
+from tests.adversity.chaos.ledger import Ledger
+from tests.adversity.chaos.phones import Crowd, crowd
+from tests.adversity.chaos.plan import Round
+from tests.adversity.chaos.rig import MergeStatements, Rig, WorkerState
 from tests.support.service import TOKEN_SECRET
 from tests.support.waiting import until
 

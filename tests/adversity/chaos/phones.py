@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.adversity.ledger import Ledger, Line
+from tests.adversity.chaos.ledger import Ledger, Line
 from tests.support.service import bearer
 from tests.support.waiting import until
 

@@ -12,11 +12,11 @@ import psycopg
 
 from tayang.embedded import EmbeddedCluster, Node
 from tests.acceptance.processes import Command, Shell
-from tests.adversity.clock import Clocks
+from tests.adversity.chaos.clock import Clocks
+from tests.adversity.chaos.phones import PLACEMENT
+from tests.adversity.chaos.proxy import Link, Proxy
+from tests.adversity.chaos.wire import Point
 from tests.adversity.ground import Servers
-from tests.adversity.phones import PLACEMENT
-from tests.adversity.proxy import Link, Proxy
-from tests.adversity.wire import Point
 from tests.support.servers import caught_up
 from tests.support.service import ADMIN_KEY, TOKEN_SECRET, USER_SECRET
 from tests.support.waiting import until

@@ -5,9 +5,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from buffer.pending import PendingList
-from tests.adversity.machine import InMemory
-from tests.adversity.virtual_time import VirtualLoop
-from tests.adversity.world import MemoryWorld
+from tests.adversity.interleavings.machine import InMemory
+from tests.adversity.interleavings.virtual_time import VirtualLoop
+from tests.adversity.interleavings.world import MemoryWorld
 
 THOROUGH = settings(
     max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)

@@ -6,9 +6,9 @@ from typing import Final
 
 from tayang.embedded import Node
 from tayang.embedded.cluster import PrimaryEnd
-from tests.adversity import disk
-from tests.adversity.attacks.chance import Chance
-from tests.adversity.rig import MERGER, Rig
+from tests.adversity.chaos import disk
+from tests.adversity.chaos.attacks.chance import Chance
+from tests.adversity.chaos.rig import MERGER, Rig
 from tests.support.waiting import until
 
 #: Whose server process dies.

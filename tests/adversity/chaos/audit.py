@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from tests.adversity.ledger import Ledger
+from tests.adversity.chaos.ledger import Ledger
 
 _TIMEOUT_SECONDS: Final = 20.0
 

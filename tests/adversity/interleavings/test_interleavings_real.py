@@ -6,8 +6,8 @@ import time
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.adversity.machine import Impressions
-from tests.adversity.real_world import RealWorld
+from tests.adversity.interleavings.machine import Impressions
+from tests.adversity.interleavings.real_world import RealWorld
 from tests.support.buffered import NOON, impression_id
 from tests.support.database import Database
 from tests.support.rows import microseconds

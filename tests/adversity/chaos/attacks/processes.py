@@ -7,11 +7,11 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
-from tests.adversity.attacks.chance import Chance
-from tests.adversity.attacks.connections import struck, within
-from tests.adversity.faults import AtStatement, Side, named
-from tests.adversity.rig import MERGER, WORKERS, MergeStatements, Rig
-from tests.adversity.wire import Point
+from tests.adversity.chaos.attacks.chance import Chance
+from tests.adversity.chaos.attacks.connections import struck, within
+from tests.adversity.chaos.faults import AtStatement, Side, named
+from tests.adversity.chaos.rig import MERGER, WORKERS, MergeStatements, Rig
+from tests.adversity.chaos.wire import Point
 from tests.support.waiting import until
 
 _RARE_SECONDS: Final = 4.0

@@ -9,8 +9,8 @@ from maintenance.prepare import prepare_database
 from maintenance.settings import MaintenanceConfig
 from tayang.embedded import EmbeddedCluster
 from tests.acceptance.processes import ROOT, Shell
+from tests.adversity.chaos.rig import Rig
 from tests.adversity.ground import Servers
-from tests.adversity.rig import Rig
 
 Sabotage = Literal["none", "no-retransmission", "no-uniqueness"]
 

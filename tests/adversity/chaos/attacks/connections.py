@@ -6,10 +6,19 @@ from contextlib import asynccontextmanager
 from typing import Final, Literal
 
 from tayang.embedded import Node
-from tests.adversity.attacks.chance import Chance
-from tests.adversity.faults import BlackHole, CutCopy, Delay, HalfClosed, Place, Touches, everyone, named
-from tests.adversity.proxy import Fault
-from tests.adversity.rig import MERGER, Rig
+from tests.adversity.chaos.attacks.chance import Chance
+from tests.adversity.chaos.faults import (
+    BlackHole,
+    CutCopy,
+    Delay,
+    HalfClosed,
+    Place,
+    Touches,
+    everyone,
+    named,
+)
+from tests.adversity.chaos.proxy import Fault
+from tests.adversity.chaos.rig import MERGER, Rig
 
 #: What a black hole or a half-closed connection may disturb: all, or those of one name.
 _TOUCHED: Final[dict[str, Touches]] = {

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from tests.adversity.wire import Message, Point, Statements, application_name, read_first, read_message
+from tests.adversity.chaos.wire import Message, Point, Statements, application_name, read_first, read_message
 
 _CONNECT_SECONDS: Final = 5.0
 _CHUNK_BYTES: Final = 64 * 1024

@@ -6,9 +6,18 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import asyncpg
 import pytest
 
-from tests.adversity.faults import AtStatement, BlackHole, CutCopy, Delay, HalfClosed, Place, Side, everyone
-from tests.adversity.proxy import Proxy
-from tests.adversity.wire import Point
+from tests.adversity.chaos.faults import (
+    AtStatement,
+    BlackHole,
+    CutCopy,
+    Delay,
+    HalfClosed,
+    Place,
+    Side,
+    everyone,
+)
+from tests.adversity.chaos.proxy import Proxy
+from tests.adversity.chaos.wire import Point
 from tests.support.database import Database
 from tests.support.waiting import until
 

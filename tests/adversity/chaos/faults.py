@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from tests.adversity.proxy import Fault, Link
-from tests.adversity.wire import Message, Point
+from tests.adversity.chaos.proxy import Fault, Link
+from tests.adversity.chaos.wire import Message, Point
 
 Touches = Callable[[Link], bool]
 Place = Literal["inside", "before done", "after done"]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.adversity.rounds import Outcome
+from tests.adversity.chaos.rounds import Outcome
 
 _FILE_COLUMNS: Final = 130
 _COLUMNS: Final = (
