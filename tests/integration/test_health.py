@@ -144,7 +144,7 @@ async def test_metrics_tell_what_was_done(service: Service) -> None:
     assert seen[key("tayang_read_users_total")] == 2
     assert seen[key("tayang_read_batches_total", server="replica")] >= 2
     assert seen[key("tayang_catalog_version")] == service.delivery.reader.catalog.version
-    assert 0 <= seen[key("tayang_merge_age_seconds")] < 300
+    assert 0 <= seen[key("tayang_merge_age_seconds")] < 3600  # of the template, made at the run's start
 
 
 async def test_each_worker_reports_its_siblings(
