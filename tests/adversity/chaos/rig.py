@@ -54,6 +54,8 @@ class MergeStatements:
     """The statements of merge and rotation, as they pass the proxies: where a merge can be killed."""
 
     times: dict[Point, int] = field(default_factory=dict)
+    #: Set once they are known: what is met now and then later must not change the turns of the others.
+    learnt: list[Point] = field(default_factory=list)
     _inside: set[Link] = field(default_factory=set)
 
     def note(self, link: Link, point: Point) -> None:

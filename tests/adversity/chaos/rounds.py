@@ -81,6 +81,7 @@ class Trial:
             await until(
                 lambda: _whole_cycle(self.rig.statements), "a cycle of merge and rotation", seconds=30
             )
+        self.rig.statements.learnt = self.rig.statements.usual
         self.earlier |= ledger.lines.keys()
 
     async def play(self, planned: Round) -> Outcome:

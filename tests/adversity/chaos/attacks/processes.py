@@ -70,7 +70,7 @@ async def step_clock(rig: Rig, chance: Chance) -> str:
 def fault_points(statements: MergeStatements) -> list[tuple[Point, Side]]:
     """Both sides of every statement that a cycle of merge and rotation comes to, in a fixed order."""
     sides: tuple[Side, ...] = ("before", "after")
-    return [(point, side) for point in sorted(statements.usual, key=str) for side in sides]
+    return [(point, side) for point in sorted(statements.learnt, key=str) for side in sides]
 
 
 async def _suspended(pid: int, chance: Chance) -> str:
