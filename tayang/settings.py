@@ -159,6 +159,9 @@ class Settings(BaseSettings):
     buffer_synchronous_commit: Literal["on", "off"] = Field(
         "on", description="`off`: a COPY into a logged buffer is acknowledged before it is on disk"
     )
+    duty_timeout_seconds: float = Field(
+        300.0, ge=1, le=86_400, description="a merge or a detach that takes longer is taken for hung"
+    )
     impression_retention_days: int = Field(35, ge=2, le=3650, description="age at which days of the log go")
     daily_count_retention_days: int = Field(800, ge=32, le=36_500, description="age at which daily counts go")
 
