@@ -6,6 +6,9 @@ Sequence numbers are contiguous. Three positions cut the list, oldest first:
        │            │           └ given to the COPY in flight
        │            └ committed in the buffer table
        └ merged, and visible to every reader in use: no longer here
+
+After a lost connection `sent` goes back to the primary's watermark, perhaps behind `acknowledged`:
+the table has lost what stands between, and gets it again.
 """
 
 from collections import deque
