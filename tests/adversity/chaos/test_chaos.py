@@ -23,7 +23,7 @@ from tests.support.waiting import until
 
 #: The servers of all runs here, and where they and the services have their files.
 Ground = tuple[EmbeddedCluster, Servers, Path]
-_LONGEST_ATTACK_SECONDS = 1.5
+_LONGEST_ATTACK_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

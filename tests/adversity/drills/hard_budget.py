@@ -9,17 +9,13 @@ phones that confirm.
 import argparse
 import asyncio
 import json
-import os
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -29,10 +25,11 @@ import uvloop
 
 from maintenance.prepare import prepare_database
 from maintenance.settings import MaintenanceConfig
-from tayang.embedded import EmbeddedCluster
 from tayang.user_token import mint
 from tests.acceptance.processes import Command, Shell
 from tests.adversity.drills.budget_phones import Phone, Tally
+from tests.adversity.ground import own_cluster
+from tests.support.directories import servers_directory
 from tests.support.waiting import until
 
 DELIVERED_SHARE: Final = 0.99
@@ -199,12 +196,11 @@ async def one_round(stack: Stack, plan: Plan, key: str, *, all_confirm: bool) ->
 
 
 async def drill(plan: Plan, repeat: int, *, told: bool) -> list[Outcome]:
-    """On servers of its own; `told` writes each outcome to standard error."""
-    directory = _directory()
+    """On servers of its own, which sync to a disk; `told` writes each outcome to standard error."""
     outcomes = []
-    shell = Shell(directory / "data", directory)
-    try:
-        with EmbeddedCluster(directory / "servers") as cluster:
+    with servers_directory("tayang-drill-", memory=False) as directory:
+        shell = Shell(directory / "data", directory)
+        async with own_cluster(directory, durable=True) as (cluster, _):
             dsn = cluster.primary.dsn(_DATABASE)
             await prepare_database(MaintenanceConfig(primary_dsn=dsn))
             try:
@@ -212,22 +208,11 @@ async def drill(plan: Plan, repeat: int, *, told: bool) -> list[Outcome]:
                     for number in range(2 * repeat):
                         outcome = await one_round(stack, plan, f"drill-{number}", all_confirm=number % 2 == 1)
                         outcomes.append(outcome)
-                        if not outcome.good:
-                            print(stack.serve.err[-_LOG_CHARACTERS:], file=sys.stderr)  # noqa: T201
                         if told:
                             print(number // 2 + 1, outcome, file=sys.stderr)  # noqa: T201
             finally:
                 await shell.close()
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
     return outcomes
-
-
-def _directory() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="tayang-drill-"))
-    if os.geteuid() == 0:
-        directory.chmod(0o711)  # the servers' account passes through
-    return directory
 
 
 def report(outcomes: Sequence[Outcome]) -> str:

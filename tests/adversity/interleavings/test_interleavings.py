@@ -10,7 +10,7 @@ from tests.adversity.interleavings.virtual_time import VirtualLoop
 from tests.adversity.interleavings.world import MemoryWorld
 
 THOROUGH = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 #: To find a defect, not to explain it.
 QUICK = settings(THOROUGH, max_examples=500, phases=[Phase.generate], database=None)

@@ -14,7 +14,7 @@ from tests.support.rows import microseconds
 
 #: Not shrunk: each attempt takes seconds. The steps are printed as they were.
 REAL = settings(
-    max_examples=12,
+    max_examples=6,
     stateful_step_count=30,
     deadline=None,
     phases=[Phase.generate],
