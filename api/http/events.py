@@ -43,7 +43,7 @@ async def post_impressions(request: web.Request) -> web.Response:
             events.append(_accept(delivery, document, user_id, now_ns // 1000, index))
         except Rejected as error:
             rejected[index] = error
-    if any(event.reserved for event in events):
+    if any(event.token.reserved for event in events):
         _check_room(delivery, events)
         refused = await spend_units(delivery, events, now_us=now_ns // 1000, deadline=deadline)
         rejected |= refused
@@ -126,7 +126,7 @@ def _accept(delivery: Delivery, document: Any, user_id: str, now_us: int, index:
     told_us = now_us if occurred_at is None else min(_instant_us(occurred_at), now_us)
     if token.reserved:
         told_us = min(told_us, shown_by_us(token))
-    return Event(index, token, max(served_us, told_us), token.reserved)
+    return Event(index, token, max(served_us, told_us))
 
 
 def _instant_us(text: Any) -> int:
@@ -154,7 +154,7 @@ async def _store(delivery: Delivery, events: Sequence[Event], deadline: float) -
     last = 0
     newest = delivery.pending.last_seq
     campaigns = delivery.reader.catalog.campaigns
-    for _, token, occurred_at_us, _ in events:
+    for _, token, occurred_at_us in events:
         seq = delivery.pending.append(
             impression_id=token.impression_id,
             kind=KIND_IMPRESSION,

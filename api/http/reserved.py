@@ -24,12 +24,11 @@ class Rejected(Exception):  # noqa: N818  (it is one, not an error of the reques
 
 
 class Event(NamedTuple):
-    """One impression of a request. A reserved one has to spend its unit."""
+    """One impression of a request. One of a reserved popup has to spend its unit."""
 
     place: int  # in the request
     token: PopupToken
     occurred_at_us: int
-    reserved: bool
 
 
 def refuse_unreserved(delivery: Delivery, token: PopupToken) -> None:
@@ -50,7 +49,7 @@ async def spend_units(
 
     Raises ProblemError (503) when it can't be told.
     """
-    uses = {event.place: _use(event.token, now_us) for event in events if event.reserved}
+    uses = {event.place: _use(event.token, now_us) for event in events if event.token.reserved}
     try:
         spent = await delivery.uses.spend(list(uses.values()), deadline=deadline)
     except UsesUnavailableError as error:
