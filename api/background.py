@@ -21,6 +21,13 @@ async def background(name: str, duty: Coroutine[Any, Any, None]) -> AsyncIterato
         await asyncio.wait((task,))
 
 
+async def signalled(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.critical("the task %s died", task.get_name(), exc_info=error)

@@ -4,7 +4,6 @@ Serving never waits for it: a campaign without units is left out until there are
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from api.background import signalled
 from api.budgets.holding import Holding
 from api.budgets.ledger import Answer, Ledger, Wish
 from api.budgets.session import Session
@@ -73,10 +73,10 @@ class LeaseKeeper:
                 self._wake.clear()
                 try:
                     await self.keep()
-                    await _wait(self._wake, _LOOK_SECONDS)
+                    await signalled(self._wake, _LOOK_SECONDS)
                 except ConnectionFailedError as error:
                     log.warning("budgets: no units can be had: %s", error)
-                    await _wait(self._stopping, _ASK_AGAIN_SECONDS)
+                    await signalled(self._stopping, _ASK_AGAIN_SECONDS)
             await self.give_back()
         finally:
             self._session.close()
@@ -86,7 +86,7 @@ class LeaseKeeper:
         """Give everything back that no popup was served for; what can't be told comes back by itself."""
         self._stopping.set()
         self._wake.set()
-        await _wait(self._ended, seconds)
+        await signalled(self._ended, seconds)
 
     async def give_back(self) -> None:
         """End all leases."""
@@ -175,12 +175,6 @@ class LeaseKeeper:
                 "budgets: the primary does not know %d leases of campaign %d", dropped, holding.campaign_id
             )
         return answer
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 def _needs_leases(campaign: LiveCampaign, now_us: int) -> bool:

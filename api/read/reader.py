@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from api import errors
+from api.background import signalled
 from api.campaigns.catalog import Catalog
 from api.campaigns.history import History
 from api.errors import ProblemError, busy
@@ -99,11 +100,7 @@ class Reader:
         while True:
             if not self._queue:
                 self._wake.clear()
-                try:
-                    async with asyncio.timeout(_HEARTBEAT_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+                await signalled(self._wake, _HEARTBEAT_SECONDS)
             queue = self._queue
             batch = [queue.popleft() for _ in range(min(len(queue), self._max_users))]
             await self._answer(batch)
