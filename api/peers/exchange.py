@@ -5,7 +5,6 @@ replicated. Announcements are a hint: one that is lost arrives with the merge (d
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from api.background import signalled
 from api.peers.memory import PeerMemory
 from api.peers.message import MessageError, PeerImpression, pack, unpack
 from buffer.connection import Connect, ConnectionFailedError, bounded, open_connection
@@ -77,9 +77,9 @@ class Exchange:
         while True:
             try:
                 connection = await open_connection(self._connect, seconds=self._timeout_seconds)
+                delay = _RECONNECT_FIRST_SECONDS
                 try:
                     await self._session(connection)
-                    delay = _RECONNECT_FIRST_SECONDS
                 finally:
                     self.connected = False
                     connection.terminate()
@@ -100,9 +100,7 @@ class Exchange:
             await asyncio.sleep(self._interval_seconds)
             if not self._outbox:
                 self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(HELLO_SECONDS):
-                        await self._wake.wait()
+                await signalled(self._wake, HELLO_SECONDS)
 
     async def _send(self, connection: asyncpg.Connection) -> None:
         outbox = list(self._outbox)
