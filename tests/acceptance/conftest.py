@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tayang.embedded import EmbeddedCluster
 from tests.acceptance.banner import UpShell
 
 
@@ -35,3 +36,14 @@ async def up_shell(up_data_dir: Path, tmp_path: Path) -> AsyncIterator[UpShell]:
     shell = UpShell(up_data_dir, tmp_path)
     yield shell
     await shell.close()
+
+
+@pytest.fixture
+async def empty_database(cluster: EmbeddedCluster) -> AsyncIterator[str]:
+    """The DSN of a database in which nothing is migrated."""
+    name = "acceptance"
+    with cluster.primary.connect("postgres") as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield cluster.primary.dsn(name)
+    with cluster.primary.connect("postgres") as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

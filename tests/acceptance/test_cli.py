@@ -1,7 +1,6 @@
 """The short-lived commands, as cron, a pipeline or a person runs them."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import jwt
@@ -55,17 +54,6 @@ async def test_merge_does_not_wait_longer_than_told(shell: Shell, database: Data
     assert (ended.code, ended.out) == (2, "")
     assert "--wait" in ended.err
     assert len(ended.err.splitlines()) == 1
-
-
-@pytest.fixture
-async def empty_database(cluster: EmbeddedCluster) -> AsyncIterator[str]:
-    """The DSN of a database in which nothing is migrated."""
-    name = "acceptance_cli"
-    with cluster.primary.connect("postgres") as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield cluster.primary.dsn(name)
-    with cluster.primary.connect("postgres") as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_migrate_twice_and_a_merge_before_it(shell: Shell, empty_database: str) -> None:

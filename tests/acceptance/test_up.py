@@ -3,12 +3,9 @@
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
 
 import psycopg
-import pytest
 
-from tayang.embedded import EmbeddedCluster
 from tayang.user_token import mint
 from tests.acceptance.banner import UpShell
 from tests.acceptance.phones import create_once, two_workers
@@ -125,17 +122,6 @@ async def test_data_of_another_postgresql_is_refused(shell: Shell) -> None:
     assert len(ended.err.splitlines()) == 1
     await shell.nothing_left()
     assert (primary / "PG_VERSION").read_text() == "12\n", "left as it was"
-
-
-@pytest.fixture
-async def empty_database(cluster: EmbeddedCluster) -> AsyncIterator[str]:
-    """The DSN of a database in which nothing is migrated."""
-    name = "acceptance_external"
-    with cluster.primary.connect("postgres") as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield cluster.primary.dsn(name)
-    with cluster.primary.connect("postgres") as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_a_server_of_yours_is_used_instead_of_an_embedded_one(

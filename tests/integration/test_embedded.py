@@ -14,8 +14,8 @@ import pytest
 
 from tayang.embedded import EmbeddedCluster, EmbeddedError, Node
 from tayang.embedded.processes import POLL_SECONDS, wait_until, working_in
+from tests.support.nodes import execute, sees
 
-VISIBLE_SECONDS = 10.0
 ENDED_SECONDS = 20.0
 REACHED_SECONDS = 30.0
 # A supervisor that starts the servers, says so, and then waits to be killed.
@@ -281,24 +281,6 @@ def test_failed_start_shows_the_log(make_cluster: MakeCluster) -> None:
     with pytest.raises(EmbeddedError, match=r"(?s)primary did not start, see .*work_mem"):
         make_cluster().start()
     assert not nodes_working_in(cluster.data_dir)
-
-
-def execute(node: Node, statement: str) -> object:
-    """The first value of the first row, None without rows."""
-    with node.connect() as connection:
-        cursor = connection.execute(statement.encode())
-        row = cursor.fetchone() if cursor.description else None
-    return row[0] if row else None
-
-
-def sees(node: Node, table: str, rows: int) -> bool:
-    def is_there() -> bool:
-        try:
-            return execute(node, f"SELECT count(*) FROM {table}") == rows
-        except psycopg.errors.UndefinedTable:
-            return False
-
-    return wait_until(is_there, VISIBLE_SECONDS)
 
 
 def tree(node: Node) -> list[psutil.Process]:

@@ -5,15 +5,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tayang.embedded import EmbeddedCluster, EmbeddedError, Node
+from tayang.embedded import EmbeddedCluster, EmbeddedError
 from tayang.embedded.cluster import PrimaryEnd
-from tayang.embedded.processes import wait_until
 from tests.support.directories import memory_directory
-
-VISIBLE_SECONDS = 10.0
+from tests.support.nodes import execute, sees
 
 
 @pytest.fixture
@@ -86,21 +83,3 @@ def test_without_the_last_primarys_data_the_start_is_refused(cluster: EmbeddedCl
     with pytest.raises(EmbeddedError, match=r"primary_directory says .*put it back, or remove the file"):
         cluster.start()
     assert not (cluster.data_dir / "replica").exists()
-
-
-def execute(node: Node, statement: str) -> object:
-    """The first value of the first row, None without rows."""
-    with node.connect() as connection:
-        cursor = connection.execute(statement.encode())
-        row = cursor.fetchone() if cursor.description else None
-    return row[0] if row else None
-
-
-def sees(node: Node, table: str, rows: int) -> bool:
-    def is_there() -> bool:
-        try:
-            return execute(node, f"SELECT count(*) FROM {table}") == rows
-        except psycopg.errors.UndefinedTable:
-            return False
-
-    return wait_until(is_there, VISIBLE_SECONDS)
