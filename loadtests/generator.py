@@ -86,6 +86,33 @@ def parse(data: bytes) -> tuple[int, int, int] | None:
     return int(data[9:12]), head_end + 4, head_end + 4 + length
 
 
+class Answers(asyncio.Protocol):
+    """Puts answers together, however they are cut into packets; one request is in flight."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._partial:
+            data = self._partial + data
+        try:
+            answer = parse(data)
+        except (LoadError, ValueError) as error:
+            self._unreadable(error)
+            return
+        if answer is None or answer[2] > len(data):
+            self._partial = data
+            return
+        self._partial = b""
+        self._answered(answer[0], data, answer[1])
+
+    def _answered(self, status: int, data: bytes, body_at: int) -> None:
+        raise NotImplementedError
+
+    def _unreadable(self, error: Exception) -> None:
+        raise NotImplementedError
+
+
 class _Load:
     """What the connections of a run share."""
 
@@ -142,11 +169,11 @@ class _Load:
             self._finished.exception()  # it may have been set while nobody waited for it
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Answers):
     def __init__(self, load: _Load) -> None:
+        super().__init__()
         self._load = load
         self._transport: asyncio.Transport | None = None
-        self._partial = b""
         self._sent_at = 0.0
         self._number = 0
         self._closing = False
@@ -171,19 +198,8 @@ class _Connection(asyncio.Protocol):
             self._sent_at = now
             self._transport.write(data)
 
-    def data_received(self, data: bytes) -> None:
-        if self._partial:
-            data = self._partial + data
-        try:
-            answer = parse(data)
-        except (LoadError, ValueError) as error:
-            self._load.fail(str(error))
-            return
-        if answer is None or answer[2] > len(data):
-            self._partial = data
-            return
-        self._partial = b""
-        self._answered(answer[0], data, answer[1])
+    def _unreadable(self, error: Exception) -> None:
+        self._load.fail(str(error))
 
     def _answered(self, status: int, data: bytes, body_at: int) -> None:
         now = time.perf_counter()

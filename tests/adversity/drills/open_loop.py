@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import uvloop
 
-from loadtests.generator import LoadError, parse
+from loadtests.generator import Answers
 
 _TICK_SECONDS: Final = 0.002
 #: After the time is over; what is not answered then is lost.
@@ -155,13 +155,13 @@ class _Phones:
             self.free.pop().send()
 
 
-class _Phone(asyncio.Protocol):
+class _Phone(Answers):
     def __init__(self, phones: _Phones, jwt: bytes) -> None:
+        super().__init__()
         self._phones = phones
         self._jwt = jwt
         self._token = b""
         self._transport: asyncio.Transport | None = None
-        self._partial = b""
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -189,19 +189,9 @@ class _Phone(asyncio.Protocol):
         self._sent_at = time.perf_counter()
         self._transport.write(self._post() if self._token else self._get())
 
-    def data_received(self, data: bytes) -> None:
-        if self._partial:
-            data = self._partial + data
-        try:
-            answer = parse(data)
-        except (LoadError, ValueError):
-            self.close()  # counts as lost
-            return
-        if answer is None or answer[2] > len(data):
-            self._partial = data
-            return
-        self._partial = b""
-        self._answered(answer[0], data, answer[1])
+    def _unreadable(self, error: Exception) -> None:
+        del error
+        self.close()  # counts as lost
 
     def _answered(self, status: int, data: bytes, body_at: int) -> None:
         now = time.perf_counter()
