@@ -49,7 +49,8 @@ class Overshoot:
         return sum(extra * pairs for extra, pairs in self.beyond.items())
 
     def add(self, shown: Mapping[str, int]) -> None:
-        self.beyond.update(max(0, times - CAPS[key]) for key, times in shown.items())
+        """One user's; of some campaigns it may have been shown none."""
+        self.beyond.update(max(0, shown.get(key, 0) - cap) for key, cap in CAPS.items())
 
     def as_dict(self) -> dict[str, Any]:
         pairs = sum(self.beyond.values())
