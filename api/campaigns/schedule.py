@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
-from api.campaigns.model import WEEKDAYS, Daypart
+from api.campaigns.fields import WEEKDAYS, Daypart
 from api.campaigns.windows import local_time
 
 Active = Callable[[int], bool]

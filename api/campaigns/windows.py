@@ -14,10 +14,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Earlier than any impression: everything counts.
 BEGINNING_US = -(2**63)
 
-WindowKind = Literal["rolling", "day", "week", "month", "lifetime"]
+WindowKind = Literal["rolling", "day", "week", "month", "lifetime", "session"]
 WindowStart = Callable[[int], int]
 
-_CALENDAR: dict[str, WindowKind] = {"day": "day", "week": "week", "month": "month", "lifetime": "lifetime"}
+_NAMED: dict[str, WindowKind] = {
+    "day": "day",
+    "week": "week",
+    "month": "month",
+    "lifetime": "lifetime",
+    "session": "session",
+}
 _UNIT_US = {"s": SECOND_US, "m": 60 * SECOND_US, "h": 3600 * SECOND_US, "d": 86_400 * SECOND_US}
 _DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
@@ -91,14 +97,14 @@ def window_start(window: Window, now_us: int, zone: ZoneInfo) -> int:
 
 
 def parse_window(text: str) -> Window:
-    """Reads "90s", "30m", "24h", "7d" (1 s to 366 d), "day", "week", "month", "lifetime"; else ValueError."""
-    kind = _CALENDAR.get(text)
+    """Reads "24h" (from 1 s to 366 d), "day", "week", "month", "lifetime", "session"; else ValueError."""
+    kind = _NAMED.get(text)
     if kind is not None:
         return Window(kind)
     if _DURATION.fullmatch(text) is None:
         raise ValueError(
             f"{text[:40]!r} is not a window: write a number and a unit (s, m, h, d) such as '24h', "
-            "or 'day', 'week', 'month', 'lifetime'"
+            "or 'day', 'week', 'month', 'session', 'lifetime'"
         )
     return Window("rolling", parse_duration(text))
 

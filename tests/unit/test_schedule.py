@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.campaigns.model import WEEKDAYS, Daypart, Weekday
+from api.campaigns.fields import WEEKDAYS, Daypart, Weekday
 from api.campaigns.schedule import compile_schedule
 from api.campaigns.windows import to_us
 
