@@ -31,6 +31,16 @@ class Reservation(NamedTuple):
     end_us: int  # exclusive: an impression at or after it would fall into another day
 
 
+class Shortage(NamedTuple):
+    """Why nothing is left: `used` of `allowed`, until when if nothing more is spent (None: for good)."""
+
+    code: str
+    limit: str  # "total" or "per_day"
+    used: int
+    allowed: int
+    until_us: int | None
+
+
 @dataclass(slots=True, eq=False)
 class Lease:
     """Units that the primary has handed out, for popups served within the bounds of `day`."""
@@ -68,6 +78,11 @@ class Stock:
 
     def has_room(self, now_us: int) -> bool:
         return any(_within(lease, now_us) for lease in self.leases)
+
+    def why_not(self, now_us: int) -> Shortage | None:
+        if self.has_room(now_us):
+            return None
+        return Shortage("out_of_budget", "per_day" if self._per_day else "total", 0, 0, None)
 
     def reserve(self, now_us: int) -> Reservation:
         """One unit; `has_room` was true a moment ago."""
@@ -120,6 +135,11 @@ class SoftBudget:
             return True
         today = self._day_at(now_us).date
         return self._merged.get(today, 0) + self._pending[today] < self._per_day
+
+    def why_not(self, now_us: int) -> Shortage | None:
+        if self.has_room(now_us):
+            return None
+        return Shortage("out_of_budget", "total", 0, 0, None)
 
     def reserve(self, _now_us: int) -> None:
         """Nothing is set aside: only impressions count."""

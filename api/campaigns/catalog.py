@@ -1,10 +1,14 @@
 """All live campaigns at one version, and which of them match a request's context."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 
+from api.campaigns.groups import NO_POLICY, LivePolicy, compile_policy
 from api.campaigns.live import LiveCampaign, by_priority, compile_campaign
 from api.campaigns.model import Campaign
+from api.campaigns.policy import Policy, no_policy
+from api.campaigns.tally import SharedCounts, Tallies
 
 #: Contexts are few (platform, app version, locale …); unless somebody makes them up.
 _CONTEXTS_MAX = 10_000
@@ -17,6 +21,26 @@ class Context:
     placement: str
     attributes: Mapping[str, str]
     limit: int
+    zone: tzinfo | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the database holds at one version. `live` names all live campaigns by id.
+
+    `changed` are those of them that a catalog with `known_versions` lacks. The other fields are about all
+    campaigns, live or not.
+    """
+
+    version: int
+    live: Sequence[int]
+    changed: Sequence[Campaign]
+    hard_budget_ids: Collection[int] = ()
+    policy: Policy = field(default_factory=no_policy)
+    tags: Mapping[int, Collection[str]] = field(default_factory=dict)
+    uncounted: Collection[int] = ()
+    exempt: Collection[int] = ()
+    test_users: Collection[str] = ()
 
 
 @dataclass(eq=False)
@@ -26,37 +50,124 @@ class Catalog:
     #: Also those that are not live: their popups may still be out.
     hard_budget_ids: frozenset[int] = frozenset()
     budgeted: tuple[LiveCampaign, ...] = ()
-    _by_placement: dict[str, tuple[LiveCampaign, ...]] = field(default_factory=dict)
-    _matching: dict[Context, tuple[LiveCampaign, ...]] = field(default_factory=dict)
+    policy: LivePolicy = NO_POLICY
+    test_users: frozenset[str] = frozenset()
+    tallies: Tallies = field(default_factory=Tallies)
+    placements: dict[str, "Placement"] = field(default_factory=dict)
 
-    def matching(self, context: Context) -> tuple[LiveCampaign, ...]:
-        """Campaigns of the placement whose targeting matches, sorted by priority; remembered by context."""
-        found = self._matching.get(context)
+    def matching(self, context: Context) -> SharedCounts:
+        """The campaigns of the placement whose targeting matches, sorted by priority; remembered."""
+        placement = self.placements.get(context.placement)
+        if placement is None:
+            return _NOTHING
+        return placement.matching(context)
+
+    @property
+    def known_versions(self) -> dict[int, int]:
+        """By id, what `replaced_by` needs no document of."""
+        return {known.id: known.version for known in self.campaigns.values()}
+
+    def replaced_by(self, stored: Stored) -> "Catalog":
+        """The next catalog. Nothing is made again that has not changed."""
+        changed = {campaign.id: campaign for campaign in stored.changed}
+        campaigns = {}
+        for campaign_id in stored.live:
+            known = self.campaigns.get(campaign_id)
+            if campaign_id in changed:
+                known = compile_campaign(changed[campaign_id], known)
+            if known is not None:  # else its document is not valid
+                campaigns[campaign_id] = known
+        self.tallies.follow(campaigns.values())
+        return Catalog(
+            stored.version,
+            campaigns,
+            frozenset(stored.hard_budget_ids),
+            tuple(known for known in campaigns.values() if known.budget is not None),
+            compile_policy(stored.policy, tags=stored.tags, uncounted=stored.uncounted, exempt=stored.exempt),
+            frozenset(stored.test_users),
+            self.tallies,
+            self._placements(campaigns.values()),
+        )
+
+    def _placements(self, campaigns: Iterable[LiveCampaign]) -> dict[str, "Placement"]:
+        """A placement whose campaigns are the same goes on with all that it remembers."""
+        by_name: dict[str, list[LiveCampaign]] = {}
+        for campaign in campaigns:
+            by_name.setdefault(campaign.placement, []).append(campaign)
+        placements = {}
+        for name, some in by_name.items():
+            ordered = by_priority(some)
+            known = self.placements.get(name)
+            same = known is not None and known.campaigns == ordered
+            placements[name] = known if known is not None and same else Placement(ordered, self.tallies)
+        for name, known in self.placements.items():
+            if placements.get(name) is not known:
+                known.retire()
+        return placements
+
+
+class Placement:
+    """The live campaigns of one placement, found by what requests say of themselves.
+
+    Two memories before any condition is evaluated: by context, and by the attributes that any targeting
+    here asks for, so that what no campaign asks for (an id, say) costs nothing. Behind them an index: a
+    campaign that needs one of some values of an attribute is looked at only for these.
+    """
+
+    def __init__(self, campaigns: tuple[LiveCampaign, ...], tallies: Tallies) -> None:
+        self.campaigns = campaigns
+        self._tallies = tallies
+        self._attributes = tuple(sorted(frozenset().union(*(each.attributes for each in campaigns))))
+        self._by_context: dict[Context, SharedCounts] = {}
+        self._by_values: dict[tuple[str | None, ...], SharedCounts] = {}
+        self._always: list[int] = []
+        self._found_by: dict[tuple[str, str], list[int]] = {}
+        for place, campaign in enumerate(campaigns):
+            self._enter(place, campaign)
+
+    def matching(self, context: Context) -> SharedCounts:
+        found = self._by_context.get(context)
         if found is None:
-            if len(self._matching) >= _CONTEXTS_MAX:
-                self._matching.clear()
-            placed = self._by_placement.get(context.placement, ())
-            found = tuple(campaign for campaign in placed if campaign.matches(context.attributes))
-            self._matching[context] = found
+            if len(self._by_context) >= _CONTEXTS_MAX:
+                self._by_context.clear()
+            found = self._by_context[context] = self._of_values(context.attributes)
         return found
 
-    def replaced_by(
-        self, version: int, live: Iterable[Campaign], hard_budget_ids: Iterable[int] = ()
-    ) -> "Catalog":
-        """The next catalog. A campaign whose version has not moved is not compiled again."""
-        campaigns = {}
-        for campaign in live:
-            known = self.campaigns.get(campaign.id)
-            if known is None or known.version != campaign.version:
-                known = compile_campaign(campaign, known)
-            campaigns[campaign.id] = known
-        placements: dict[str, list[LiveCampaign]] = {}
-        for known in campaigns.values():
-            placements.setdefault(known.placement, []).append(known)
-        return Catalog(
-            version,
-            campaigns,
-            frozenset(hard_budget_ids),
-            tuple(known for known in campaigns.values() if known.budget is not None),
-            {name: by_priority(some) for name, some in placements.items()},
-        )
+    def retire(self) -> None:
+        """No request comes any more."""
+        for counts in self._by_values.values():
+            counts.retired = True
+
+    def _enter(self, place: int, campaign: LiveCampaign) -> None:
+        if campaign.found_by is None:
+            self._always.append(place)
+            return
+        attribute, values = campaign.found_by
+        for value in values:
+            self._found_by.setdefault((attribute, value), []).append(place)
+
+    def _of_values(self, attributes: Mapping[str, str]) -> SharedCounts:
+        values = tuple(attributes.get(name) for name in self._attributes)
+        found = self._by_values.get(values)
+        if found is None:
+            if len(self._by_values) >= _CONTEXTS_MAX:
+                self.retire()
+                self._by_values.clear()
+                self._by_context.clear()
+            found = self._by_values[values] = self._evaluated(attributes)
+            self._tallies.share(found)
+        return found
+
+    def _evaluated(self, attributes: Mapping[str, str]) -> SharedCounts:
+        places = list(self._always)
+        for name in self._attributes:
+            if name in attributes:
+                places += self._found_by.get((name, attributes[name]), ())
+        places.sort()
+        campaigns = self.campaigns
+        matching = tuple(campaigns[place] for place in places if campaigns[place].matches(attributes))
+        ids = {campaign.id for campaign in matching}
+        return SharedCounts(matching, tuple(each for each in campaigns if each.id not in ids))
+
+
+_NOTHING = SharedCounts((), ())

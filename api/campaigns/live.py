@@ -1,74 +1,61 @@
 """A campaign in the form in which requests use it: everything that can be decided once, is."""
 
-import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from api.campaigns.budget import Budget, SoftBudget, Stock
+from api.campaigns.experiments import Draw, LiveVariant, hash_of, holdout, variant_for
 from api.campaigns.model import Campaign, Variant
-from api.campaigns.schedule import Active, compile_schedule
-from api.campaigns.targeting import Predicate, compile_targeting
-from api.campaigns.windows import CompiledCap, compile_cap, parse_duration, parse_window, to_us
-
-_MIX = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: multiplying by it spreads the low bits over the high ones
-_MASK = 2**64 - 1
-
-
-@dataclass(slots=True)
-class Tally:
-    """How often the campaign was served, and why a request that it matched left it out, in this process."""
-
-    served: int = 0
-    capped: int = 0
-    cooling_down: int = 0
-    not_listed: int = 0
-    out_of_budget: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LiveVariant:
-    """`head` is the popup's JSON from `{` to the opening quote of its token."""
-
-    key: bytes
-    weight: int
-    head: bytes
-    seed: bytes
+from api.campaigns.rules import Check, Rule, flight_of, rules_of
+from api.campaigns.schedule import Slots, slots_of
+from api.campaigns.tally import Tally
+from api.campaigns.targeting import Predicate, attributes_of, compile_targeting, telling_values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveCampaign:
+    """`rules` in the order of evaluation; `checks` are the same as functions, `checks_unseen` those of them
+    that can fail for a user who has no history with the campaign.
+
+    `found_by`: an attribute and its values of which a request must have one to match, if there are such.
+    """
+
     id: int
     key: str
     version: int
     priority: int
     placement: str
-    listed_only: bool
-    active: Active
+    starts_us: int
+    ends_us: int
+    zone: ZoneInfo
+    slots: Slots | None  # None also when they follow the user's clock
     matches: Predicate
-    caps: tuple[CompiledCap, ...]
-    cooldown_us: int  # 0: none
+    found_by: tuple[str, frozenset[str]] | None
+    attributes: frozenset[str]  # that the targeting asks for
+    rules: tuple[Rule, ...]
+    checks: tuple[Check, ...]
+    checks_unseen: tuple[Check, ...]
     budget: Budget | None
+    tags: frozenset[str]
+    exempt: bool
+    counts_for_policy: bool
+    holdout: Draw | None
     variants: tuple[LiveVariant, ...]
     order_seed: int
     tally: Tally
+    document: Campaign
 
-    def order_of(self, user_hash: int) -> int:
-        """The last tie-break between campaigns: fixed for a user, and spread evenly over users."""
-        return ((user_hash ^ self.order_seed) * _MIX) & _MASK
+    def active(self, now_us: int) -> bool:
+        """Whether any user may be shown it, as far as time is concerned."""
+        if not self.starts_us <= now_us < self.ends_us:
+            return False
+        return self.slots is None or self.slots.active(now_us, self.zone)
 
     def variant_for(self, user: bytes) -> LiveVariant:
-        """The user's variant, by weighted rendezvous hashing: each variant draws -ln(u)/weight, least wins.
-
-        So a changed weight moves only the share of users that it must.
-        Source: Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005.
-        """
-        if len(self.variants) == 1:
-            return self.variants[0]
-        return min(self.variants, key=lambda variant: _draw(variant, user))
+        """The one that this user (the id in UTF-8) sees, always the same."""
+        return variant_for(self.variants, user)
 
 
 def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -> LiveCampaign:
@@ -77,45 +64,39 @@ def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -
     What is known of a soft budget goes on too. A hard one begins without units.
     """
     zone = ZoneInfo(campaign.timezone)
+    budget = _budget(campaign, zone, None if previous is None else previous.budget)
+    rules = rules_of(campaign, zone, budget)
+    starts_us, ends_us = flight_of(campaign)
     return LiveCampaign(
         id=campaign.id,
         key=campaign.key,
         version=campaign.version,
         priority=campaign.priority,
         placement=campaign.placement,
-        listed_only=campaign.audience == "listed",
-        active=compile_schedule(
-            None if campaign.starts_at is None else to_us(campaign.starts_at),
-            None if campaign.ends_at is None else to_us(campaign.ends_at),
-            campaign.schedule,
-            zone,
-        ),
+        starts_us=starts_us,
+        ends_us=ends_us,
+        zone=zone,
+        slots=slots_of(campaign.schedule) if campaign.schedule_timezone == "campaign" else None,
         matches=compile_targeting(campaign.targeting),
-        caps=_caps(campaign, zone),
-        cooldown_us=0 if campaign.cooldown is None else parse_duration(campaign.cooldown),
-        budget=_budget(campaign, zone, None if previous is None else previous.budget),
+        found_by=telling_values(campaign.targeting),
+        attributes=attributes_of(campaign.targeting),
+        rules=rules,
+        checks=tuple(rule.fails for rule in rules),
+        checks_unseen=tuple(rule.fails for rule in rules if not rule.of_users_past),
+        budget=budget,
+        tags=frozenset(campaign.tags),
+        exempt=campaign.exempt,
+        counts_for_policy=campaign.counts_for_policy,
+        holdout=holdout(campaign.key, campaign.holdout_percent),
         variants=tuple(_variant(campaign, variant) for variant in campaign.variants if variant.weight),
-        order_seed=int.from_bytes(_hash(campaign.key.encode()), "big"),
+        order_seed=hash_of(campaign.key.encode()),
         tally=Tally() if previous is None else previous.tally,
+        document=campaign,
     )
 
 
-@lru_cache(maxsize=1)
-def user_hash(user: bytes) -> int:
-    return int.from_bytes(_hash(user), "big")
-
-
-def _hash(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=8).digest()
-
-
-def _draw(variant: LiveVariant, user: bytes) -> float:
-    drawn = int.from_bytes(_hash(variant.seed + user), "big")
-    return -math.log((drawn + 1) / 2**64) / variant.weight
-
-
-def _caps(campaign: Campaign, zone: ZoneInfo) -> tuple[CompiledCap, ...]:
-    return tuple(compile_cap(cap.limit, parse_window(cap.window), zone) for cap in campaign.caps)
+def by_priority(campaigns: Sequence[LiveCampaign]) -> tuple[LiveCampaign, ...]:
+    return tuple(sorted(campaigns, key=lambda campaign: (campaign.priority, campaign.id)))
 
 
 def _budget(campaign: Campaign, zone: ZoneInfo, previous: Budget | None) -> Budget | None:
@@ -145,7 +126,3 @@ def _variant(campaign: Campaign, variant: Variant) -> LiveVariant:
         head=f'{text[:-1]},"token":"'.encode(),
         seed=f"{campaign.key}\0{variant.key}\0".encode(),
     )
-
-
-def by_priority(campaigns: Sequence[LiveCampaign]) -> tuple[LiveCampaign, ...]:
-    return tuple(sorted(campaigns, key=lambda campaign: (campaign.priority, campaign.id)))

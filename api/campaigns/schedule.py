@@ -1,53 +1,88 @@
-"""When a campaign is active: start to end, within its dayparts. Times: µs since the epoch, UTC."""
+"""Dayparts: the hours of the week in which a campaign is active. Times: µs since the epoch, UTC."""
 
-from collections.abc import Callable, Sequence
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Final
 
 from api.campaigns.fields import WEEKDAYS, Daypart
-from api.campaigns.windows import local_time
+from api.campaigns.windows import local_time, to_us
 
-Active = Callable[[int], bool]
-
-MINUTE_US = 60_000_000
-DAY_MINUTES = 1440
-WEEK_MINUTES = 7 * DAY_MINUTES
-
-# Before and after every `now`: a campaign without a start or an end.
-_ALWAYS_US = 2**63
+MINUTE_US: Final = 60_000_000
+DAY_MINUTES: Final = 1440
+WEEK_MINUTES: Final = 7 * DAY_MINUTES
+#: A slot of the same day of the next week may fall into a gap: then it is the one a week later.
+_LOOK_AHEAD_DAYS: Final = 15
 
 
-def compile_schedule(
-    starts_us: int | None, ends_us: int | None, schedule: Sequence[Daypart], zone: ZoneInfo
-) -> Active:
-    """now_us → is the campaign active? Start inclusive, end exclusive; no dayparts means the whole day.
+class Slots:
+    """The dayparts of a campaign, decided by a wall clock as it reads at `now`.
 
-    A daypart is decided by the wall clock of `zone` as it reads at `now`. So where clocks go forward, a slot
-    inside the skipped hour doesn't happen that day, and one that spans it is shorter; where they go back, a
-    slot inside the repeated hour happens twice. A slot past midnight belongs to the day on which it starts.
+    So where clocks go forward, a slot inside the skipped hour doesn't happen that day, and one that spans it
+    is shorter; where they go back, a slot inside the repeated hour happens twice. A slot past midnight
+    belongs to the day on which it starts.
 
-    The answer for the current minute is remembered, so one compiled schedule belongs to one thread.
+    The answer for the current minute is remembered for each zone, so it belongs to one thread.
     """
-    first_us = -_ALWAYS_US if starts_us is None else starts_us
-    end_us = _ALWAYS_US if ends_us is None else ends_us
-    if not schedule:
-        return lambda now_us: first_us <= now_us < end_us
 
-    week = _week_of_minutes(schedule)
-    minute, in_slot = -1, False
+    def __init__(self, schedule: Sequence[Daypart]) -> None:
+        self._week = _week_of_minutes(schedule)
+        self._starts = sorted({_minute_of_day(slot.from_) for slot in schedule})
+        self._latest: dict[tzinfo, tuple[int, bool]] = {}
+        self._openings: dict[tzinfo, tuple[int, int | None]] = {}
 
-    def active(now_us: int) -> bool:
-        nonlocal minute, in_slot
-        if not first_us <= now_us < end_us:
-            return False
+    def active(self, now_us: int, zone: tzinfo) -> bool:
         # Slots begin on whole minutes, and so have all changes of all zones' clocks since 1972: nothing can
         # change within a minute of UTC.
-        if now_us // MINUTE_US != minute:
-            minute = now_us // MINUTE_US
-            local = local_time(now_us, zone)
-            in_slot = bool(week[local.weekday() * DAY_MINUTES + local.hour * 60 + local.minute])
-        return in_slot
+        minute = now_us // MINUTE_US
+        known = self._latest.get(zone)
+        if known is None or known[0] != minute:
+            known = self._latest[zone] = (minute, self._in_slot(now_us, zone))
+        return known[1]
 
-    return active
+    def opening_us(self, now_us: int, zone: tzinfo) -> int | None:
+        """The first instant after `now_us` at which a slot is active; for a `now_us` outside the slots."""
+        minute = now_us // MINUTE_US
+        known = self._openings.get(zone)
+        if known is None or known[0] != minute:
+            known = self._openings[zone] = (minute, self._next_opening_us(minute * MINUTE_US, zone))
+        return known[1]
+
+    def _next_opening_us(self, minute_us: int, zone: tzinfo) -> int | None:
+        today = local_time(minute_us, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        for day in range(_LOOK_AHEAD_DAYS):
+            midnight = today + timedelta(days=day)
+            starts = {to_us(start) for minute in self._starts for start in _twice(midnight, minute)}
+            for start_us in sorted(starts):
+                if start_us > minute_us and self._in_slot(start_us, zone):
+                    return self._first_minute_us(start_us, minute_us, zone)
+        return None
+
+    def _first_minute_us(self, start_us: int, after_us: int, zone: tzinfo) -> int:
+        """A start inside a skipped hour is told too late: the slot opens when the gap is over."""
+        while start_us - MINUTE_US > after_us and self._in_slot(start_us - MINUTE_US, zone):
+            start_us -= MINUTE_US
+        return start_us
+
+    def _in_slot(self, now_us: int, zone: tzinfo) -> bool:
+        local = local_time(now_us, zone)
+        return bool(self._week[local.weekday() * DAY_MINUTES + local.hour * 60 + local.minute])
+
+
+def slots_of(schedule: Sequence[Daypart]) -> Slots | None:
+    """None if there are no dayparts: the whole day. Campaigns with the same ones share an object."""
+    return _slots(tuple((tuple(slot.days), slot.from_, slot.to) for slot in schedule)) if schedule else None
+
+
+@lru_cache(maxsize=1024)
+def _slots(written: tuple[tuple[tuple[str, ...], str, str], ...]) -> Slots:
+    return Slots([Daypart.model_validate({"days": list(d), "from": f, "to": t}) for d, f, t in written])
+
+
+def _twice(midnight: datetime, minute: int) -> tuple[datetime, datetime]:
+    """A wall time, and the same one after clocks went back."""
+    start = midnight.replace(hour=minute // 60, minute=minute % 60)
+    return start.replace(fold=0), start.replace(fold=1)
 
 
 def _week_of_minutes(schedule: Sequence[Daypart]) -> bytes:

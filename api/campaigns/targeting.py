@@ -46,6 +46,31 @@ def compile_targeting(tree: "Node | None") -> Predicate:
     return (lambda _attributes: True) if tree is None else _compile(tree)
 
 
+def attributes_of(tree: "Node | None") -> frozenset[str]:
+    """The names that the tree asks for."""
+    if tree is None:
+        return frozenset()
+    if isinstance(tree, Condition):
+        return frozenset((tree.attribute,))
+    nodes = [tree.node] if isinstance(tree, Not) else tree.nodes
+    return frozenset().union(*(attributes_of(node) for node in nodes))
+
+
+def telling_values(tree: "Node | None") -> tuple[str, frozenset[str]] | None:
+    """An attribute, and values of which a request must have one for the tree to match; None if there is none.
+
+    Of several such conditions the one with the fewest values, for it cuts off most.
+    """
+    if isinstance(tree, AllOf):
+        found = [telling for node in tree.nodes if (telling := telling_values(node)) is not None]
+        return min(found, key=lambda one: len(one[1]), default=None)
+    if not isinstance(tree, Condition) or tree.op not in ("eq", "in") or tree.attribute == "app_version":
+        return None  # versions are equal in more than one way of writing
+    values = tree.value if isinstance(tree.value, list) else [tree.value]
+    texts = frozenset(value for value in values if isinstance(value, str))
+    return (tree.attribute, texts) if len(texts) == len(set(values)) else None
+
+
 class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, serialize_by_alias=True)
 

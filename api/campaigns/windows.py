@@ -1,9 +1,9 @@
 """Windows of caps: how far back from `now` impressions count. Times in µs since the epoch, UTC."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -34,30 +34,6 @@ class Window:
 
     kind: WindowKind
     length_us: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledCap:
-    """At most `limit` impressions since `start(now_us)`; `start` is None for a lifetime cap."""
-
-    limit: int
-    start: WindowStart | None
-
-
-def cap_reached(cap: CompiledCap, now_us: int, total: int, recent_us: Sequence[int]) -> bool:
-    """Whether one more impression at `now_us` would exceed the cap.
-
-    `total` counts every impression ever; `recent_us` holds the times of the newest ones, newest first, at
-    least as many as the limit if there have been so many (64 are kept, the highest windowed limit).
-    """
-    if cap.start is None:
-        return total >= cap.limit
-    # Newest first: if the limit-th newest is inside the window, so are all before it.
-    return len(recent_us) >= cap.limit and recent_us[cap.limit - 1] >= cap.start(now_us)
-
-
-def compile_cap(limit: int, window: Window, zone: ZoneInfo) -> CompiledCap:
-    return CompiledCap(limit, None if window.kind == "lifetime" else compile_window(window, zone))
 
 
 def compile_window(window: Window, zone: ZoneInfo) -> WindowStart:
@@ -96,6 +72,16 @@ def window_start(window: Window, now_us: int, zone: ZoneInfo) -> int:
     return _period(window.kind, now_us, zone)[0]
 
 
+def window_left_us(window: Window, counted_us: int, now_us: int, zone: ZoneInfo) -> int:
+    """When an impression at `counted_us`, which counts at `now_us`, will count no more.
+
+    For a rolling or a calendar window.
+    """
+    if window.kind == "rolling":
+        return counted_us + window.length_us
+    return _period(window.kind, now_us, zone)[1]
+
+
 def parse_window(text: str) -> Window:
     """Reads "24h" (from 1 s to 366 d), "day", "week", "month", "lifetime", "session"; else ValueError."""
     kind = _NAMED.get(text)
@@ -127,7 +113,7 @@ def to_us(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def local_time(instant_us: int, zone: ZoneInfo) -> datetime:
+def local_time(instant_us: int, zone: tzinfo) -> datetime:
     return (EPOCH + timedelta(microseconds=instant_us)).astimezone(zone)
 
 

@@ -10,9 +10,9 @@ from api.auth import UserAuthenticator
 from api.budgets.keeper import LeaseKeeper
 from api.budgets.soft import SoftPoller
 from api.budgets.uses import UseQueue
-from api.campaigns.catalog import Context
 from api.config import ApiConfig
 from api.http.connections import Connections
+from api.http.context import Query
 from api.http.shedder import Shedder
 from api.peers.exchange import Exchange
 from api.read.freshness import Freshness
@@ -28,7 +28,7 @@ class Delivery:
     config: ApiConfig
     users: UserAuthenticator
     signer: TokenSigner
-    context_of: Callable[[str], Context]
+    context_of: Callable[[str], Query]
     pending: PendingList
     flusher: Flusher
     reader: Reader

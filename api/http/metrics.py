@@ -20,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from api.campaigns.budget import Stock
+from api.campaigns.tally import SERVED
 from api.http.delivery import Delivery
 
 _WRITE_SECONDS: Final = 1.0
@@ -182,12 +183,11 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
 
 def _campaign_samples(delivery: Delivery) -> Iterator[Sample]:
     for campaign in delivery.reader.catalog.campaigns.values():
-        tally = campaign.tally
-        yield "tayang_popups_served", [campaign.key], tally.served
-        yield "tayang_popups_not_shown", [campaign.key, "capped"], tally.capped
-        yield "tayang_popups_not_shown", [campaign.key, "cooling_down"], tally.cooling_down
-        yield "tayang_popups_not_shown", [campaign.key, "not_listed"], tally.not_listed
-        yield "tayang_popups_not_shown", [campaign.key, "budget"], tally.out_of_budget
+        for reason, count in campaign.tally.items():
+            if reason == SERVED:
+                yield "tayang_popups_served", [campaign.key], count
+            else:
+                yield "tayang_popups_not_shown", [campaign.key, reason], count
 
 
 def _flush_samples(delivery: Delivery) -> Iterator[Sample]:

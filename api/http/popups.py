@@ -6,7 +6,8 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from api.campaigns.selection import select
+from api.campaigns.asked import Asked
+from api.campaigns.selection import choose
 from api.http.delivery import DELIVERY, Delivery
 from api.read.reader import View
 
@@ -16,18 +17,27 @@ _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 async def get_popups(request: web.Request) -> web.Response:
     delivery = request.app[DELIVERY]
     user_id = delivery.users.user_id(request.headers.get("Authorization"), time.time())
-    context = delivery.context_of(request.rel_url.raw_query_string)
+    query = delivery.context_of(request.rel_url.raw_query_string)
+    context = query.context
     view = await delivery.reader.view(user_id)
 
     now_us = time.time_ns() // 1000
     user = user_id.encode()
-    candidates = view.catalog.matching(context)
-    chosen = select(candidates, view.history, user=user, now_us=now_us, limit=context.limit)
+    asked = Asked(
+        view.history,
+        user=user,
+        now_us=now_us,
+        limit=context.limit,
+        zone=context.zone,
+        policy=view.catalog.policy,
+        test=user_id in view.catalog.test_users,
+    )
+    choice = choose(view.catalog.matching(context), asked)
 
     now_seconds = now_us // 1_000_000
     latest = now_seconds + delivery.config.show_within_seconds
     popups = []
-    for campaign in chosen:
+    for campaign, _ in choice.shown:
         variant = campaign.variant_for(user)
         show_by, unit = latest, None
         if campaign.budget is not None and (reserved := campaign.budget.reserve(now_us)) is not None:
@@ -37,7 +47,6 @@ async def get_popups(request: web.Request) -> web.Response:
             user, campaign.id, variant.key, now_ms=now_us // 1000, show_by=show_by, unit=unit
         )
         popups.append(variant.head + token + b'","expires_at":"' + _iso_seconds(show_by) + b'"}')
-        campaign.tally.served += 1
     return web.Response(body=_body(delivery, view, popups), headers=_HEADERS)
 
 

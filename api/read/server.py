@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from api.campaigns.catalog import Catalog
-from api.read.snapshot import CATALOG, PRIMARY_POSITION, SNAPSHOT, Snapshot, campaigns_of, snapshot_of
+from api.read.snapshot import CATALOG, PRIMARY_POSITION, SNAPSHOT, Snapshot, snapshot_of, stored_catalog
 from buffer.connection import Connect, ConnectionFailedError, bounded, open_connection
 
 log = logging.getLogger("tayang.read")
@@ -85,8 +85,9 @@ class Server:
 
     async def catalog(self, previous: Catalog) -> Catalog:
         """The catalog as this server has it now. Raises ConnectionFailedError."""
-        row = (await self._fetch(CATALOG))[0]
-        return previous.replaced_by(row["version"], campaigns_of(row["campaigns"]), row["hard_budget_ids"])
+        known = previous.known_versions
+        row = (await self._fetch(CATALOG, list(known), list(known.values())))[0]
+        return previous.replaced_by(stored_catalog(row))
 
     async def fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """A statement beside the snapshots, in turn with them. Raises ConnectionFailedError."""

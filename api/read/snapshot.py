@@ -11,9 +11,12 @@ from typing import Final
 
 from asyncpg import Record
 from pydantic import ValidationError
+from pydantic_core import from_json
 
+from api.campaigns.catalog import Stored
 from api.campaigns.history import History, Seen
 from api.campaigns.model import Campaign
+from api.campaigns.policy import Policy, no_policy
 from buffer.contract import RECENT_MAX_TIMES
 from buffer.record import POSTGRES_EPOCH_US
 
@@ -116,8 +119,23 @@ def _times(length: int) -> Struct:
     return Struct("!" + "4xq" * length)
 
 
-def campaigns_of(documents: Sequence[str]) -> list[Campaign]:
-    """Stored campaigns, from `catalog.sql`. One that is not valid (edited by hand) hides no other."""
+def stored_catalog(row: Record) -> Stored:
+    """The answer to `catalog.sql`."""
+    return Stored(
+        version=row["version"],
+        live=row["live"],
+        changed=_campaigns(row["changed"]),
+        hard_budget_ids=row["hard_budget_ids"],
+        policy=_policy(row["policy"]),
+        tags={int(each): tags for each, tags in from_json(row["tags"] or "{}").items()},
+        uncounted=row["uncounted"],
+        exempt=row["exempt"],
+        test_users=row["test_users"],
+    )
+
+
+def _campaigns(documents: Sequence[str]) -> list[Campaign]:
+    """One that is not valid (edited by hand) hides no other."""
     campaigns = []
     for document in documents:
         try:
@@ -125,3 +143,13 @@ def campaigns_of(documents: Sequence[str]) -> list[Campaign]:
         except ValidationError as error:
             log.error("a stored campaign is not valid and is not shown: %s", error)  # noqa: TRY400  (no trace)
     return campaigns
+
+
+def _policy(document: str | None) -> Policy:
+    if document is None:
+        return no_policy()
+    try:
+        return Policy.model_validate_json(document)
+    except ValidationError as error:
+        log.error("the stored policy is not valid, and nothing of it holds: %s", error)  # noqa: TRY400
+        return no_policy()

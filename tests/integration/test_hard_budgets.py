@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from api.campaigns.catalog import Stored
 from tests.support.budgets import Process, counted, hard_campaign, id_of, overdue, spent_on
 from tests.support.buffered import Event, buffer
 from tests.support.database import Database
@@ -267,7 +268,7 @@ async def test_a_campaign_that_is_live_no_more_gives_its_units_back(database: Da
     campaign = await hard_campaign(database, total=10)
     first = start(campaign, max_units=10)
     await first.keeper.keep()
-    first.catalog = first.catalog.replaced_by(2, [], [campaign])
+    first.catalog = first.catalog.replaced_by(Stored(2, [], [], [campaign]))
     await first.keeper.keep()
     assert first.keeper.held == 0
     assert await everything(start(campaign, max_units=10)) == 10

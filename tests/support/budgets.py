@@ -16,11 +16,11 @@ from api.budgets.ledger import Ledger, Use
 from api.budgets.session import Session
 from api.budgets.uses import UseQueue
 from api.campaigns.budget import Stock
-from api.campaigns.catalog import Catalog
 from api.campaigns.model import Campaign
 from api.tokens import PopupToken, TokenSigner
 from tests.support.campaigns import document
 from tests.support.database import Database
+from tests.support.engine import catalog_of
 from tests.support.service import TOKEN_SECRET
 
 _SIGNER = TokenSigner((TOKEN_SECRET,))
@@ -75,9 +75,8 @@ class Process:
     ) -> None:
         self.campaign_id = campaign_id
         self.skew_seconds = skew_seconds
-        self.catalog = Catalog().replaced_by(
-            1, [_stored(campaign_id, timezone=timezone, limits=limits or {"total": 1})], [campaign_id]
-        )
+        stored = _stored(campaign_id, timezone=timezone, limits=limits or {"total": 1})
+        self.catalog = catalog_of([stored], hard_budget_ids=[campaign_id])
         self.session = Session(lambda: asyncpg.connect(database.primary_dsn), timeout_seconds=10)
         self.keeper = LeaseKeeper(
             self.session,

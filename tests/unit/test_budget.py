@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from api.campaigns import budget as budget_module
 from api.campaigns.budget import Lease, SoftBudget, Stock
-from api.campaigns.catalog import Catalog
-from api.campaigns.history import History
 from api.campaigns.live import LiveCampaign, compile_campaign
 from api.campaigns.model import Campaign
-from api.campaigns.selection import select
 from tests.support.campaigns import document, live
+from tests.support.engine import ask, catalog_of, shown
 from tests.support.rows import microseconds
 
 JAKARTA = ZoneInfo("Asia/Jakarta")
@@ -33,7 +31,7 @@ def stock(*units: int, per_day: bool = False) -> Stock:
 
 
 def chosen(campaign: LiveCampaign, now_us: int = NOON) -> bool:
-    return bool(select((campaign,), History({}), user=b"ani", now_us=now_us, limit=5))
+    return bool(shown([campaign], ask(now_us=now_us)))
 
 
 def test_a_stock_serves_each_unit_once_the_oldest_lease_first() -> None:
@@ -102,7 +100,7 @@ def test_a_day_is_as_long_as_its_clocks_make_it(zone: str, day: date, hours: int
 def test_a_hard_campaign_without_units_is_left_out_and_says_so() -> None:
     campaign = live(1, budget={"total": 5, "hard": True})
     assert not chosen(campaign)
-    assert campaign.tally.out_of_budget == 1
+    assert campaign.tally["out_of_budget"] == 1
     assert isinstance(campaign.budget, Stock)
     campaign.budget.add(Lease(1, 1, campaign.budget.day_at(NOON)))
     assert chosen(campaign)
@@ -125,7 +123,7 @@ def test_the_catalog_knows_its_budgets() -> None:
         Campaign.model_validate(document(number, budget=budget))
         for number, budget in ((1, None), (2, {"total": 1}), (3, {"total": 1, "hard": True}))
     ]
-    catalog = Catalog().replaced_by(1, stored, [3, 7])
+    catalog = catalog_of(stored, hard_budget_ids=[3, 7])
     assert [campaign.id for campaign in catalog.budgeted] == [2, 3]
     assert catalog.hard_budget_ids == {3, 7}
 

@@ -1,5 +1,6 @@
 """Start and end to the microsecond, dayparts by the wall clock, whatever the clock does."""
 
+from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -8,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.campaigns.fields import WEEKDAYS, Daypart, Weekday
-from api.campaigns.schedule import compile_schedule
+from api.campaigns.rules import Flight, InSlot, Rule
+from api.campaigns.schedule import slots_of
 from api.campaigns.windows import to_us
+from tests.support.engine import ask
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -20,6 +23,16 @@ def us(text: str) -> int:
 
 def slot(days: str, start: str, end: str) -> Daypart:
     return Daypart.model_validate({"days": days.split(), "from": start, "to": end})
+
+
+def compile_schedule(
+    starts_us: int | None, ends_us: int | None, schedule: list[Daypart], zone: ZoneInfo
+) -> Callable[[int], bool]:
+    """now_us → is a campaign with these active?"""
+    flight = Flight(-(2**63) if starts_us is None else starts_us, 2**63 if ends_us is None else ends_us)
+    slots = slots_of(schedule)
+    rules: list[Rule] = [flight] if slots is None else [flight, InSlot(slots, zone, follows_user=False)]
+    return lambda now_us: all(rule.fails(ask(now_us=now_us), None) is None for rule in rules)
 
 
 EVERY_DAY = " ".join(WEEKDAYS)

@@ -8,14 +8,13 @@ import pytest
 from api.campaigns.windows import (
     BEGINNING_US,
     Window,
-    cap_reached,
-    compile_cap,
     compile_window,
     parse_duration,
     parse_window,
     to_us,
     window_start,
 )
+from tests.support.engine import cap, cap_reached
 
 JAKARTA, NEW_YORK, UTC_ZONE = "Asia/Jakarta", "America/New_York", "UTC"
 HAVANA, BEIRUT, SAO_PAULO, CAIRO = "America/Havana", "Asia/Beirut", "America/Sao_Paulo", "Africa/Cairo"
@@ -127,11 +126,11 @@ def us(text: str) -> int:
 def test_edge(window: str, zone: str, now: str, start: str, limit: int) -> None:
     parsed, zone_info, now_us, start_us = parse_window(window), ZoneInfo(zone), us(now), us(start)
     assert window_start(parsed, now_us, zone_info) == start_us
-    cap = compile_cap(limit, parsed, zone_info)
+    rule = cap(limit, window, zone_info)
     newer = [now_us] * (limit - 1)
-    assert cap_reached(cap, now_us, limit, [*newer, start_us])
-    assert not cap_reached(cap, now_us, limit, [*newer, start_us - 1])
-    assert not cap_reached(cap, now_us, limit - 1, newer)
+    assert cap_reached(rule, now_us, limit, [*newer, start_us])
+    assert not cap_reached(rule, now_us, limit, [*newer, start_us - 1])
+    assert not cap_reached(rule, now_us, limit - 1, newer)
 
 
 @pytest.mark.parametrize("kind", ["day", "week", "month"])
@@ -163,10 +162,9 @@ def test_a_period_once_begun_never_reopens_the_one_before(kind: str, zone: str) 
 
 
 def test_lifetime_counts_totals_not_times() -> None:
-    cap = compile_cap(1_000, parse_window("lifetime"), ZoneInfo("UTC"))
-    assert cap.start is None
-    assert cap_reached(cap, 0, 1_000, [])
-    assert not cap_reached(cap, 0, 999, [0] * 64)
+    rule = cap(1_000, "lifetime", ZoneInfo("UTC"))
+    assert cap_reached(rule, 0, 1_000, [])
+    assert not cap_reached(rule, 0, 999, [0] * 64)
     assert window_start(Window("lifetime"), 0, ZoneInfo("UTC")) == BEGINNING_US
     assert compile_window(Window("lifetime"), ZoneInfo("UTC"))(0) == BEGINNING_US
 

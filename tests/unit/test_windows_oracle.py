@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.campaigns.windows import cap_reached, compile_cap, parse_window
+from tests.support.engine import cap, cap_reached
 
 KEPT_TIMES = 64
 
@@ -109,12 +109,12 @@ def test_a_cap_is_reached_when_the_raw_times_say_so(
     window: str, zone: ZoneInfo, limit: int, users: list[tuple[datetime, list[timedelta]]]
 ) -> None:
     # One compiled cap for all, as in a process: `now` jumps to and fro between the users.
-    cap = compile_cap(limit, parse_window(window), zone)
+    rule = cap(limit, window, zone)
     for now, ages in users:
         shown = [(now - age).astimezone(UTC) for age in ages]
         recent_us = sorted((microseconds(each) for each in shown), reverse=True)[:KEPT_TIMES]
         expected = counted(window, zone, now, shown) >= limit
-        assert cap_reached(cap, microseconds(now), len(shown), recent_us) == expected
+        assert cap_reached(rule, microseconds(now), len(shown), recent_us) == expected
 
 
 @settings(max_examples=200, deadline=None)
@@ -126,7 +126,7 @@ def test_one_impression_an_hour_is_counted_back_to_the_start_of_the_period(
     recent_us = [microseconds(each) for each in shown]
     expected = counted(window, zone, now, shown)
     reached = [
-        cap_reached(compile_cap(limit, parse_window(window), zone), microseconds(now), KEPT_TIMES, recent_us)
+        cap_reached(cap(limit, window, zone), microseconds(now), KEPT_TIMES, recent_us)
         for limit in range(1, KEPT_TIMES + 1)
     ]
     assert reached.count(True) == expected

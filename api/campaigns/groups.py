@@ -1,0 +1,236 @@
+"""The policy in the form in which requests use it: limits of one user's impressions of groups of campaigns.
+
+The first group is all campaigns, then one for each tag that has limits. What is chosen for an answer counts
+at once for what is chosen after it, as if it were shown now.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from api.campaigns.experiments import Draw, holdout
+from api.campaigns.history import NEVER_US, Seen
+from api.campaigns.policy import Limits, Policy
+from api.campaigns.rules import (
+    NO_SESSION,
+    POLICY_CAPPED,
+    POLICY_GAP,
+    TAG_CAPPED,
+    TAG_GAP,
+    Refusal,
+)
+from api.campaigns.windows import compile_window, parse_duration, parse_window, window_left_us
+
+if TYPE_CHECKING:
+    from api.campaigns.asked import Asked
+    from api.campaigns.live import LiveCampaign
+
+#: No impression is so new: a group without rolling or calendar windows.
+_NO_WINDOW_US: Final = 2**63
+
+
+class Limit:
+    """One cap of a group."""
+
+    def __init__(self, limit: int, written: str, zone: ZoneInfo) -> None:
+        self.limit = limit
+        self.written = written
+        self.window = parse_window(written)
+        self.by_time = self.window.kind not in ("lifetime", "session")
+        self._start = compile_window(self.window, zone) if self.by_time else None
+        self._zone = zone
+
+    def start_us(self, now_us: int) -> int:
+        return _NO_WINDOW_US if self._start is None else self._start(now_us)
+
+    def counted(self, past: "Past", asked: "Asked") -> int:
+        if self.window.kind == "lifetime":
+            return past.total
+        if self.window.kind == "session":
+            return sum(seen.in_session(asked.session) for seen in past.seen)
+        start_us = self.start_us(asked.now_us)
+        return sum(time_us >= start_us for seen in past.seen for time_us in seen.recent_us)
+
+    def until_us(self, past: "Past", asked: "Asked") -> int | None:
+        """When one more is admitted; None if that can't be told."""
+        if not self.by_time:
+            return None
+        times = sorted((time_us for seen in past.seen for time_us in seen.recent_us), reverse=True)
+        if len(times) < self.limit:
+            return None
+        return window_left_us(self.window, times[self.limit - 1], asked.now_us, self._zone)
+
+
+class Past(NamedTuple):
+    """One user's impressions of a group's campaigns; `seen` only of those that a window may reach."""
+
+    total: int
+    newest_us: int
+    seen: list[Seen]
+
+
+class Group:
+    """`members` are the campaigns whose impressions count, live or not; None: all but `others`."""
+
+    def __init__(
+        self,
+        tag: str | None,
+        limits: Limits,
+        zone: ZoneInfo,
+        members: frozenset[int] | None,
+        others: Collection[int],
+    ) -> None:
+        self.tag = tag
+        self.capped, self.gap = (POLICY_CAPPED, POLICY_GAP) if tag is None else (TAG_CAPPED, TAG_GAP)
+        self.limits = tuple(Limit(cap.limit, cap.window, zone) for cap in limits.caps)
+        self.gap_us = None if limits.min_gap is None else parse_duration(limits.min_gap)
+        self._members = members
+        self._others = others
+        self._needs_all = any(not limit.by_time for limit in self.limits)
+
+    def past(self, asked: "Asked", exempt: Collection[int]) -> Past:
+        oldest_us = min((limit.start_us(asked.now_us) for limit in self.limits), default=_NO_WINDOW_US)
+        history, globally_held = asked.history, asked.globally_held
+        total, newest_us, reached = 0, NEVER_US, []
+        for counted_as in history.ids():
+            campaign_id = abs(counted_as)
+            # Who is held out of everything is measured by what would have been shown.
+            if (counted_as < 0) is not (globally_held and campaign_id not in exempt):
+                continue
+            if not self._counts(campaign_id):
+                continue
+            latest_us = history.newest_us(counted_as)
+            newest_us = max(newest_us, latest_us)
+            if (self._needs_all or latest_us >= oldest_us) and (seen := history.of(counted_as)) is not None:
+                total += seen.total
+                reached.append(seen)
+        return Past(total, newest_us, reached)
+
+    def _counts(self, campaign_id: int) -> bool:
+        return campaign_id not in self._others if self._members is None else campaign_id in self._members
+
+
+class Standing:
+    """How many more impressions a group admits for this user, limit by limit."""
+
+    def __init__(self, group: Group, asked: "Asked", exempt: Collection[int]) -> None:
+        self._group = group
+        self._past = past = group.past(asked, exempt)
+        self._left = [limit.limit - limit.counted(past, asked) for limit in group.limits]
+        self._open = group.gap_us is None or past.newest_us + group.gap_us <= asked.now_us
+
+    def refuses(self, asked: "Asked") -> str | None:
+        """The code of the first limit that admits no more."""
+        group = self._group
+        for limit, left in zip(group.limits, self._left, strict=True):
+            if limit.window.kind == "session" and not asked.session:
+                return NO_SESSION
+            if left <= 0:
+                return group.capped
+        return None if self._open else group.gap
+
+    def take(self) -> None:
+        """One more is shown now."""
+        self._left = [left - 1 for left in self._left]
+        self._open = self._group.gap_us is None
+
+    def refusals(self, asked: "Asked") -> Iterator[Refusal]:
+        """All limits that admit no more, the first one being that of `refuses`."""
+        group = self._group
+        about: dict[str, Any] = {} if group.tag is None else {"tag": group.tag}
+        for limit, left in zip(group.limits, self._left, strict=True):
+            detail = {**about, "window": limit.written, "limit": limit.limit, "count": limit.limit - left}
+            if limit.window.kind == "session" and not asked.session:
+                yield Refusal(NO_SESSION, {**about, "window": "session", "limit": limit.limit})
+            elif left <= 0:
+                yield Refusal(group.capped, detail, limit.until_us(self._past, asked))
+        if not self._open:
+            assert group.gap_us is not None
+            ends_us = max(self._past.newest_us, NEVER_US) + group.gap_us
+            shown_now = ends_us <= asked.now_us
+            until_us = asked.now_us + group.gap_us if shown_now else ends_us
+            yield Refusal(group.gap, {**about, "seconds": group.gap_us // 1_000_000}, until_us)
+
+
+@dataclass(eq=False)
+class LivePolicy:
+    """`exempt` and `tags` are those of all campaigns, live or not."""
+
+    groups: tuple[Group, ...] = ()
+    holdout: Draw | None = None
+    exempt: frozenset[int] = frozenset()
+    _groups_of: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def groups_of(self, campaign: "LiveCampaign") -> tuple[int, ...]:
+        """Indexes of the groups that the campaign is in."""
+        known = self._groups_of.get(campaign.id)
+        if known is None:
+            known = self._groups_of[campaign.id] = tuple(
+                index
+                for index, group in enumerate(self.groups)
+                if group.tag is None or group.tag in campaign.tags
+            )
+        return known
+
+
+NO_POLICY: Final = LivePolicy()
+
+
+class Allowances:
+    """What the groups admit in one answer. Counted when the first campaign asks, and not before."""
+
+    __slots__ = ("_asked", "_standings")
+
+    def __init__(self, asked: "Asked") -> None:
+        self._asked = asked
+        self._standings: list[Standing] | None = None
+
+    def refuses(self, campaign: "LiveCampaign") -> str | None:
+        if campaign.exempt:
+            return None
+        standings = self._counted()
+        for index in self._asked.policy.groups_of(campaign):
+            code = standings[index].refuses(self._asked)
+            if code is not None:
+                return code
+        return None
+
+    def refusals(self, campaign: "LiveCampaign") -> Iterator[Refusal]:
+        if not campaign.exempt:
+            standings = self._counted()
+            for index in self._asked.policy.groups_of(campaign):
+                yield from standings[index].refusals(self._asked)
+
+    def take(self, campaign: "LiveCampaign") -> None:
+        if campaign.counts_for_policy:
+            standings = self._counted()
+            for index in self._asked.policy.groups_of(campaign):
+                standings[index].take()
+
+    def _counted(self) -> list[Standing]:
+        standings = self._standings
+        if standings is None:
+            policy = self._asked.policy
+            standings = [Standing(group, self._asked, policy.exempt) for group in policy.groups]
+            self._standings = standings
+        return standings
+
+
+def compile_policy(
+    policy: Policy,
+    *,
+    tags: Mapping[int, Collection[str]],
+    uncounted: Collection[int],
+    exempt: Collection[int],
+) -> LivePolicy:
+    """`tags`, `uncounted` and `exempt` are of all campaigns, by id, live or not."""
+    zone = ZoneInfo(policy.timezone)
+    uncounted = frozenset(uncounted)
+    groups = []
+    if policy.caps or policy.min_gap is not None:
+        groups.append(Group(None, policy, zone, None, uncounted))
+    for tag, limits in sorted(policy.tags.items()):
+        members = frozenset(each for each, names in tags.items() if tag in names) - uncounted
+        groups.append(Group(tag, limits, zone, members, ()))
+    return LivePolicy(tuple(groups), holdout("policy\0", policy.holdout_percent), frozenset(exempt))
