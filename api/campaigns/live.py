@@ -11,7 +11,14 @@ from api.campaigns.model import Campaign, Variant
 from api.campaigns.rules import Check, Rule, flight_of, rules_of
 from api.campaigns.schedule import Slots, slots_of
 from api.campaigns.tally import Tally
-from api.campaigns.targeting import Predicate, attributes_of, compile_targeting, telling_values
+from api.campaigns.targeting import (
+    Part,
+    Predicate,
+    attributes_of,
+    compile_targeting,
+    targeting_parts,
+    telling_values,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +38,7 @@ class LiveCampaign:
     ends_us: int
     zone: ZoneInfo
     slots: Slots | None  # None also when they follow the user's clock
+    targeting: tuple[Part, ...]
     matches: Predicate
     found_by: tuple[str, frozenset[str]] | None
     attributes: frozenset[str]  # that the targeting asks for
@@ -67,6 +75,7 @@ def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -
     budget = _budget(campaign, zone, None if previous is None else previous.budget)
     rules = rules_of(campaign, zone, budget)
     starts_us, ends_us = flight_of(campaign)
+    targeting = targeting_parts(campaign.targeting)
     return LiveCampaign(
         id=campaign.id,
         key=campaign.key,
@@ -77,7 +86,8 @@ def compile_campaign(campaign: Campaign, previous: LiveCampaign | None = None) -
         ends_us=ends_us,
         zone=zone,
         slots=slots_of(campaign.schedule) if campaign.schedule_timezone == "campaign" else None,
-        matches=compile_targeting(campaign.targeting),
+        targeting=targeting,
+        matches=compile_targeting(targeting),
         found_by=telling_values(campaign.targeting),
         attributes=attributes_of(campaign.targeting),
         rules=rules,

@@ -10,7 +10,6 @@ from api.campaigns.live import LiveCampaign
 from api.campaigns.rules import GLOBALLY_HELD_OUT, HELD_OUT, OUTRANKED, last_shown_us
 from api.campaigns.tally import SERVED, SharedCounts
 
-
 #: A campaign that passes its rules for the user, and what the user has seen of it.
 Eligible = tuple[LiveCampaign, Seen | None]
 

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -37,13 +37,37 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def compile_targeting(tree: "Node | None") -> Predicate:
-    """Request attributes, by name as in the query string ("platform", "attr.tier") → does the campaign match?
+class Part:
+    """One of the conditions that all must match: a whole tree, or a child of its topmost `all`."""
+
+    __slots__ = ("_attributes", "_node", "matches")
+
+    def __init__(self, node: "Node") -> None:
+        self.matches = _compile(node)
+        self._node = node
+        self._attributes = sorted(attributes_of(node))
+
+    def told(self, attributes: Mapping[str, str]) -> dict[str, Any]:
+        """The condition as it is written, and what the request says of its attributes."""
+        given = {name: attributes.get(name) for name in self._attributes}
+        return {"condition": self._node.model_dump(), "given": given}
+
+
+def targeting_parts(tree: "Node | None") -> tuple[Part, ...]:
+    """A campaign matches if all parts do.
 
     A missing attribute matches only `ne`, `exists: false` and what a `not` turns round. An app_version that
     can't be read counts as missing. Text is compared as it is: "ID" is not "id".
     """
-    return (lambda _attributes: True) if tree is None else _compile(tree)
+    nodes = [] if tree is None else tree.nodes if isinstance(tree, AllOf) else [tree]
+    return tuple(Part(node) for node in nodes)
+
+
+def compile_targeting(parts: Sequence[Part]) -> Predicate:
+    """Attributes of a request, by name as in the query string ("platform", "attr.tier") → do all match?"""
+    if len(parts) == 1:
+        return parts[0].matches
+    return _all([part.matches for part in parts])
 
 
 def attributes_of(tree: "Node | None") -> frozenset[str]:

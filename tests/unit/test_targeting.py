@@ -8,7 +8,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.campaigns.targeting import Targeting, compile_targeting, parse_number, parse_version
+from api.campaigns.targeting import (
+    Targeting,
+    compile_targeting,
+    parse_number,
+    parse_version,
+    targeting_parts,
+)
 
 TREE: TypeAdapter[Any] = TypeAdapter(Targeting)
 
@@ -24,7 +30,7 @@ REQUEST = {
 
 
 def matches(tree: Any, attributes: dict[str, str]) -> bool:
-    return compile_targeting(TREE.validate_python(tree))(attributes)
+    return compile_targeting(targeting_parts(TREE.validate_python(tree)))(attributes)
 
 
 def condition(attribute: str, op: str, value: Any = None) -> dict[str, Any]:
@@ -191,7 +197,7 @@ def test_tree(tree: Any, expected: bool) -> None:
 
 
 def test_no_tree_matches_everything() -> None:
-    assert compile_targeting(None)({})
+    assert compile_targeting(targeting_parts(None))({})
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -381,7 +387,7 @@ def padded(version: str) -> list[int]:
 @given(tree=TREES, requests=st.lists(REQUESTS, min_size=1, max_size=8))
 def test_agrees_with_the_slow_way(tree: dict[str, Any], requests: list[dict[str, str]]) -> None:
     assume(depth(tree) <= 8)
-    compiled = compile_targeting(TREE.validate_python(tree))
+    compiled = compile_targeting(targeting_parts(TREE.validate_python(tree)))
     for attributes in requests:
         assert compiled(attributes) == naive(tree, attributes)
 
