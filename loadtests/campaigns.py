@@ -38,6 +38,52 @@ _TARGETING: Final[tuple[dict[str, Any] | None, ...]] = (
     {"attribute": "attr.tier", "op": "in", "value": ["gold", "platinum"]},
 )
 
+#: Before the key of each of the many campaigns.
+MANY_PREFIX: Final = "many-"
+_COUNTRIES: Final = (
+    *(
+        "ID",
+        "SG",
+        "MY",
+        "TH",
+        "VN",
+        "PH",
+        "BN",
+        "KH",
+        "LA",
+        "MM",
+        "TL",
+        "AU",
+        "NZ",
+        "JP",
+        "KR",
+        "CN",
+        "HK",
+        "TW",
+    ),
+    *(
+        "IN",
+        "BD",
+        "LK",
+        "NP",
+        "PK",
+        "AE",
+        "SA",
+        "QA",
+        "TR",
+        "EG",
+        "ZA",
+        "NG",
+        "KE",
+        "DE",
+        "FR",
+        "GB",
+        "NL",
+        "ES",
+    ),
+    *("IT", "PL", "US", "BR"),
+)
+
 #: Query strings of the app's different builds and users; few are different, as in life.
 QUERIES: Final = tuple(
     f"placement={PLACEMENT}&platform={platform}&app_version={version}&locale={locale}"
@@ -52,6 +98,11 @@ QUERIES: Final = tuple(
 def campaigns() -> list[dict[str, Any]]:
     """The documents for `POST /v1/admin/campaigns`, placements mixed."""
     return [_campaign(number) for number in range(CAMPAIGNS)]
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    """So many more of the same kinds, each for one country: a request can match one of forty."""
+    return [_for_one_country(number) for number in range(count)]
 
 
 def listed(campaign: dict[str, Any]) -> bool:
@@ -75,6 +126,17 @@ def _campaign(number: int) -> dict[str, Any]:
         "caps": _CAPS[number % len(_CAPS)],
         "cooldown": "30m" if number % 8 == 1 else None,
         "variants": [_variant(number, key) for key in islice(cycle("ab"), 1 + number % 2)],
+    }
+
+
+def _for_one_country(number: int) -> dict[str, Any]:
+    country = {"attribute": "country", "op": "eq", "value": _COUNTRIES[number // 5 % len(_COUNTRIES)]}
+    campaign = _campaign(number)
+    return {
+        **campaign,
+        "key": f"{MANY_PREFIX}{number:05d}",
+        "audience": "everyone",
+        "targeting": {"all": [country, *([campaign["targeting"]] if campaign["targeting"] else [])]},
     }
 
 

@@ -74,6 +74,11 @@ class Database:
             "the replica has caught up",
         )
 
+    def set_status(self, prefix: str, status: str) -> None:
+        """Of all campaigns whose key begins so, in one transaction."""
+        self._primary.execute(_statement("set_status"), {"prefix": prefix, "status": status})
+        self.settle()
+
     def end_duties(self) -> None:
         self._primary.execute(_statement("end_duties"))
 

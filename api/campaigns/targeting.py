@@ -52,7 +52,10 @@ class Part:
         """The condition as it is written, and what the request says of its attributes."""
         if self._written is None:
             self._written = self._node.model_dump()
-        return {"condition": self._written, "given": {name: attributes.get(name) for name in self._attributes}}
+        return {
+            "condition": self._written,
+            "given": {name: attributes.get(name) for name in self._attributes},
+        }
 
 
 def targeting_parts(tree: "Node | None") -> tuple[Part, ...]:
