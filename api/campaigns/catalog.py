@@ -28,13 +28,13 @@ class Context:
 class Stored:
     """What the database holds at one version. `live` names all live campaigns by id.
 
-    `changed` are those of them that a catalog with `known_versions` lacks. The other fields are about all
-    campaigns, live or not.
+    `changed` are those of them that a catalog with `known_versions` lacks, compiled by it. The other fields
+    are about all campaigns, live or not.
     """
 
     version: int
     live: Sequence[int]
-    changed: Sequence[Campaign]
+    changed: Sequence[LiveCampaign]
     hard_budget_ids: Collection[int] = ()
     policy: Policy = field(default_factory=no_policy)
     tags: Mapping[int, Collection[str]] = field(default_factory=dict)
@@ -67,22 +67,21 @@ class Catalog:
         """By id, what `replaced_by` needs no document of."""
         return {known.id: known.version for known in self.campaigns.values()}
 
+    def compiled(self, campaign: Campaign) -> LiveCampaign:
+        """For the next catalog, its counters and its soft budget going on."""
+        return compile_campaign(campaign, self.campaigns.get(campaign.id))
+
     def replaced_by(self, stored: Stored) -> "Catalog":
         """The next catalog. Nothing is made again that has not changed."""
-        changed = {campaign.id: campaign for campaign in stored.changed}
-        campaigns = {}
-        for campaign_id in stored.live:
-            known = self.campaigns.get(campaign_id)
-            if campaign_id in changed:
-                known = compile_campaign(changed[campaign_id], known)
-            if known is not None:  # else its document is not valid
-                campaigns[campaign_id] = known
+        known = self.campaigns | {campaign.id: campaign for campaign in stored.changed}
+        # A document that is not valid is not there.
+        campaigns = {each: known[each] for each in stored.live if each in known}
         self.tallies.follow(campaigns.values())
         return Catalog(
             stored.version,
             campaigns,
             frozenset(stored.hard_budget_ids),
-            tuple(known for known in campaigns.values() if known.budget is not None),
+            tuple(campaign for campaign in campaigns.values() if campaign.budget is not None),
             compile_policy(stored.policy, tags=stored.tags, uncounted=stored.uncounted, exempt=stored.exempt),
             frozenset(stored.test_users),
             self.tallies,

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from api.campaigns.catalog import Stored
 from api.campaigns.history import History, Seen
+from api.campaigns.live import LiveCampaign
 from api.campaigns.model import Campaign
 from api.campaigns.policy import Policy, no_policy
 from buffer.contract import RECENT_MAX_TIMES
@@ -119,12 +120,12 @@ def _times(length: int) -> Struct:
     return Struct("!" + "4xq" * length)
 
 
-def stored_catalog(row: Record) -> Stored:
-    """The answer to `catalog.sql`."""
+def stored_catalog(row: Record, changed: Sequence[LiveCampaign]) -> Stored:
+    """The answer to `catalog.sql`, its documents compiled."""
     return Stored(
         version=row["version"],
         live=row["live"],
-        changed=_campaigns(row["changed"]),
+        changed=changed,
         hard_budget_ids=row["hard_budget_ids"],
         policy=_policy(row["policy"]),
         tags={int(each): tags for each, tags in from_json(row["tags"] or "{}").items()},
@@ -134,7 +135,7 @@ def stored_catalog(row: Record) -> Stored:
     )
 
 
-def _campaigns(documents: Sequence[str]) -> list[Campaign]:
+def campaigns_of(documents: Sequence[str]) -> list[Campaign]:
     """One that is not valid (edited by hand) hides no other."""
     campaigns = []
     for document in documents:

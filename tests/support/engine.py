@@ -8,7 +8,7 @@ from api.campaigns.asked import Asked
 from api.campaigns.catalog import Catalog, Stored
 from api.campaigns.fields import Cap
 from api.campaigns.history import History, Seen
-from api.campaigns.live import LiveCampaign, by_priority
+from api.campaigns.live import LiveCampaign, by_priority, compile_campaign
 from api.campaigns.model import Campaign
 from api.campaigns.rules import Rule, cap_rule
 from api.campaigns.selection import choose
@@ -29,7 +29,11 @@ def shown(campaigns: Iterable[LiveCampaign], asked: Asked) -> list[LiveCampaign]
 
 def catalog_of(campaigns: Sequence[Campaign], version: int = 1, **others: Any) -> Catalog:
     """A first catalog, of these live campaigns."""
-    return Catalog().replaced_by(Stored(version, [each.id for each in campaigns], campaigns, **others))
+    return Catalog().replaced_by(
+        Stored(
+            version, [each.id for each in campaigns], [compile_campaign(each) for each in campaigns], **others
+        )
+    )
 
 
 def cap(limit: int, window: str, zone: ZoneInfo) -> Rule:
