@@ -25,7 +25,7 @@ run: $(READY_TO_RUN) ## Start everything: embedded PostgreSQL, API, backoffice, 
 	@exec $(BIN)/tayang up
 
 test: lint ## Lint, then all tests, against a real primary and replica
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(DEV_STAMP) ## Style, formatting, types, import directions
 	$(BIN)/ruff check .
