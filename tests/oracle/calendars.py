@@ -1,0 +1,107 @@
+"""Local days, weeks, months and dayparts: found by asking, minute by minute, what the wall clock shows."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import Final
+
+from tests.oracle.documents import Document
+
+_MINUTE: Final = timedelta(minutes=1)
+_DAY: Final = timedelta(days=1)
+_WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: No zone is further from UTC.
+_FURTHEST: Final = timedelta(hours=16)
+
+
+def local_date(now: datetime, zone: tzinfo) -> date:
+    return now.astimezone(zone).date()
+
+
+def period_begin(window: str, now: datetime, zone: tzinfo) -> datetime:
+    """The first instant of the local day, of the week's Monday, or of the month's first, that `now` is in."""
+    today = local_date(now, zone)
+    first = today
+    if window == "week":
+        first = today - timedelta(days=today.weekday())
+    elif window == "month":
+        first = today.replace(day=1)
+    return next(begin for begin in _begins(first, zone) if begin is not None)
+
+
+def next_periods(window: str, now: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """The first instants of the local days to come that begin a new day, week or month."""
+    today = local_date(now, zone)
+    for days in range(1, 33):
+        day = today + timedelta(days=days)
+        if window == "day" or (window == "week" and days <= 8) or (window == "month" and day.day <= 2):
+            begin = first_instant(day, zone)
+            if begin is not None:
+                yield begin
+
+
+@lru_cache(maxsize=200_000)
+def first_instant(day: date, zone: tzinfo) -> datetime | None:
+    """When a local date begins; None for one that the zone has skipped."""
+    start = datetime.combine(day, time(), UTC) - _FURTHEST
+    for minutes in range(2 * 16 * 60):
+        instant = start + minutes * _MINUTE
+        if instant.astimezone(zone).date() == day:
+            return instant
+    return None
+
+
+def _begins(first: date, zone: tzinfo) -> Iterator[datetime | None]:
+    for days in range(33):
+        yield first_instant(first + timedelta(days=days), zone)
+
+
+def on_air(schedule: Sequence[Document], now: datetime, zone: tzinfo) -> bool:
+    """Whether the wall clock stands within a daypart; one that ends on the next day belongs to its first."""
+    if not schedule:
+        return True
+    wall = now.astimezone(zone)
+    today = _WEEKDAYS[wall.weekday()]
+    yesterday = _WEEKDAYS[(wall.weekday() - 1) % 7]
+    clock = wall.strftime("%H:%M")  # to the minute: 21:59:59 is before 22:00
+    for part in schedule:
+        overnight = part["to"] <= part["from"]
+        if today in part["days"] and part["from"] <= clock and (overnight or clock < part["to"]):
+            return True
+        if overnight and yesterday in part["days"] and clock < part["to"]:
+            return True
+    return False
+
+
+def daypart_edges(schedule: Sequence[Document], now: datetime, zone: tzinfo) -> Iterator[datetime]:
+    """When, in the next 15 days, a daypart can begin: as written, at a new day, when clocks change."""
+    today = local_date(now, zone)
+    for days in range(-1, 16):
+        day = today + timedelta(days=days)
+        for text in {"00:00", *(part["from"] for part in schedule)}:
+            wall = datetime.combine(day, time.fromisoformat(text))
+            for fold in (0, 1):
+                yield wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        begin = datetime.combine(day, time(), UTC)
+        if begin.astimezone(zone).utcoffset() != (begin + _DAY).astimezone(zone).utcoffset():
+            yield from (begin + minutes * _MINUTE for minutes in range(24 * 60))
+
+
+def active_share(campaign: Document, begin: datetime, now: datetime, end: datetime, zone: tzinfo) -> float:
+    """The part of the active time from `begin` to `end` that has passed now; in steps of 15 minutes."""
+    schedule = campaign["schedule"] if campaign["schedule_timezone"] == "campaign" else []
+    starts = max(filter(None, (begin, _instant(campaign["starts_at"]))))
+    ends = min(filter(None, (end, _instant(campaign["ends_at"]))))
+    passed = total = 0.0
+    step = timedelta(minutes=15)
+    at = begin
+    while at < end:
+        if starts <= at < ends and on_air(schedule, at, zone):
+            total += 1
+            passed += min(1.0, max(0.0, (now - at) / step))
+        at += step
+    return passed / total if total else 0.0
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
