@@ -1,5 +1,7 @@
 """Random cases, each a document of its own: campaigns, a policy, and steps (a user, a time, a request).
 
+`before`: what some of the campaigns were until they were changed; the oracle doesn't look at it.
+
 The values are few and the times near each other's edges: every rule fails or holds by a hair, and often.
 """
 
@@ -30,7 +32,13 @@ def random_case(seed: int, number: int) -> Case:
     now = _now(random, zone)
     maker = CampaignMaker(random, zone, now)
     campaigns = [maker.campaign(each + 1) for each in range(random.randint(1, _CAMPAIGNS_MAX))]
-    case: Case = {"campaigns": campaigns, "policy": policy(random, zone), "steps": []}
+    before = [maker.campaign(campaign["id"]) if random.random() < 0.4 else campaign for campaign in campaigns]
+    case: Case = {
+        "campaigns": campaigns,
+        "before": random.sample(before, random.randint(0, len(before))) if random.random() < 0.3 else [],
+        "policy": policy(random, zone),
+        "steps": [],
+    }
     step = _step(random, case, now)
     tune(random, situation(case, step, RoughDraws()))
     case["steps"] = [step]

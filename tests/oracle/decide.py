@@ -86,7 +86,7 @@ class _Walk:
     def _visit(self, campaign: Document) -> None:
         refused, withheld = self._refusing(campaign), self._holdouts(campaign)
         if self.slots == 0:
-            self._reject(campaign, [*refused, *withheld, Rule("outranked", lambda _: True)])
+            self._reject(campaign, [Rule("outranked", lambda _: True)])
         elif refused:
             self._reject(campaign, [*refused, *withheld])
         elif withheld:
@@ -113,7 +113,9 @@ class _Walk:
             return []
         groups = [self._group_rules("policy", "", self.s.policy)]
         tags = self.s.policy["tags"]
-        groups += [self._group_rules("tag", tag, tags[tag]) for tag in campaign["tags"] if tag in tags]
+        groups += [
+            self._group_rules("tag", tag, tags[tag]) for tag in sorted(campaign["tags"]) if tag in tags
+        ]
         return [rule for rules in groups for rule in rules if rule.fails(self.s.now)]
 
     def _group_rules(self, name: str, tag: str, limits: Document) -> Iterator[Rule]:

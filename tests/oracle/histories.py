@@ -11,8 +11,6 @@ from tests.oracle.documents import length
 from tests.oracle.vocabulary import PERIODS, SESSIONS, SPANS
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-#: A campaign that is not among the case's: of another installation's database, or long gone.
-_UNKNOWN: Final = 99
 _REAL: Final = ("impression",) * 8 + ("click", "dismiss", "convert", "served")
 _GHOSTS: Final = ("ghost",) * 8 + ("ghost_convert", "served")
 
@@ -31,8 +29,6 @@ def events(random: Random, case: dict[str, Any], now: datetime) -> list[dict[str
                 kind = "ghost_convert"
             interacts = interacts and random.random() < 0.7
             history.append(_event(random, campaign["id"], kind, _before(random, now, zone)))
-    if random.random() < 0.05:
-        history.append(_event(random, _UNKNOWN, "impression", _before(random, now, ZoneInfo("UTC"))))
     return history
 
 

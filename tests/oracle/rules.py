@@ -1,7 +1,7 @@
 """Each rule by itself: its code, whether it fails at an instant, and when that could change."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -73,11 +73,7 @@ def own_events(campaign: Document, s: Situation) -> list[Event]:
     if not is_ghost_side(campaign, s):
         return [event for event in mine if event.kind in ("impression", *_KINDS)]
     stands_for = {"ghost": "impression", "ghost_convert": "convert"}
-    return [
-        Event(event.campaign, stands_for[event.kind], event.at, event.session, event.times)
-        for event in mine
-        if event.kind in stands_for
-    ]
+    return [replace(event, kind=stands_for[event.kind]) for event in mine if event.kind in stands_for]
 
 
 def of_kind(events: Iterable[Event], kind: str) -> list[Event]:
@@ -174,7 +170,7 @@ def counted(window: str, shown: list[Event], now: datetime, zone: tzinfo, sessio
     if window == "lifetime":
         return number(shown)
     if window == "session":
-        return number(event for event in _kept(shown) if event.session == session)
+        return sum(number(_of_session(events, session)) for events in _by_campaign(shown))
     if window in _PERIODS:
         begin = calendars.period_begin(window, now, zone)
         return number(event for event in shown if event.at >= begin)
@@ -189,15 +185,19 @@ def gap_rule(code: str, gap: str, shown: list[Event], shown_now: int = 0) -> Rul
     return Rule(code, lambda now: now < again or shown_now > 0, lambda: [again])
 
 
-def _kept(shown: list[Event]) -> list[Event]:
-    """The newest ones; a bulk at the edge is cut."""
-    kept, room = [], _KEPT
+def _by_campaign(shown: list[Event]) -> list[list[Event]]:
+    return [[event for event in shown if event.campaign == one] for one in {each.campaign for each in shown}]
+
+
+def _of_session(shown: list[Event], session: str | None) -> list[Event]:
+    """Among the newest of one campaign that are kept; a bulk at the edge is cut."""
+    found, room = [], _KEPT
     for event in sorted(shown, key=lambda event: event.at, reverse=True):
-        kept.append(Event(event.campaign, event.kind, event.at, event.session, min(event.times, room)))
-        room -= kept[-1].times
-        if room == 0:
-            break
-    return kept
+        times = min(event.times, room)
+        room -= times
+        if event.session == session:
+            found.append(replace(event, times=times))
+    return found
 
 
 def _budget(campaign: Document, s: Situation) -> Iterator[Rule]:

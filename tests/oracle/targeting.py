@@ -62,7 +62,7 @@ def _comparable(node: Document, text: str, value: Any) -> tuple[Any, Any]:
         return _version(text), _version(value)
     if isinstance(value, str):
         return text, value
-    return (float(text) if _NUMBER.fullmatch(text) and abs(float(text)) <= 1e15 else None), float(value)
+    return (float(text) if _NUMBER.fullmatch(text) else None), float(value)
 
 
 def _version(text: str) -> Any:
