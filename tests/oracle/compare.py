@@ -1,14 +1,18 @@
 """Oracle and engine on one case: where do they differ, and what does the case exercise?"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from tests.oracle.cases import Case, situation
 from tests.oracle.decide import Verdicts, decide
 from tests.oracle.engine import Engine, EngineDraws, Outcome
 
+Told = tuple[str, datetime | None]
+
 _OUTRANKED: Final = "outranked"
+_BUDGET: Final = ("out_of_budget", "paced")
 
 
 def disagreements(case: Case, coverage: Counter[str] | None = None) -> list[str]:
@@ -19,22 +23,40 @@ def disagreements(case: Case, coverage: Counter[str] | None = None) -> list[str]
         expected = decide(situation(case, step, EngineDraws()))
         if coverage is not None:
             coverage.update(exercised(case, step, expected))
-        found += [f"step {number}: {text}" for text in _differences(case, expected, engine.play(step))]
+        found += [f"step {number}: {text}" for text in _differences(case, step, expected, engine.play(step))]
     return found
 
 
-def _differences(case: Case, expected: Verdicts, outcome: Outcome) -> Iterator[str]:
-    if outcome.chosen != expected.chosen:
-        yield f"shown: the oracle says {expected.chosen}, the engine {outcome.chosen}"
-    if outcome.ghosts != expected.ghosts:
-        yield f"ghosts: the oracle says {expected.ghosts}, the engine {outcome.ghosts}"
+def _differences(case: Case, step: Case, expected: Verdicts, outcome: Outcome) -> Iterator[str]:
+    for name in ("chosen", "ghosts", "ranking"):
+        said, told = getattr(expected, name), getattr(outcome, name)
+        if said != told:
+            yield f"{name}: the oracle says {said}, the engine {told}"
+    now = datetime.fromisoformat(step["now"])
     for campaign in case["campaigns"]:
         number = campaign["id"]
+        verdict = expected.of[number]
         # The engine looks at no campaign behind the last priority that it needs.
-        told = outcome.reasons.get(number)
-        first = expected.of[number].first
-        if told not in (None, _OUTRANKED, first):
-            yield f"campaign {number}: the oracle says {expected.of[number].codes}, the engine counts {told}"
+        counted = outcome.reasons.get(number)
+        if counted not in (None, _OUTRANKED, verdict.first):
+            yield f"campaign {number}: the oracle says {verdict.codes}, the engine counts {counted}"
+        if campaign["status"] == "live":
+            said = [(rule.code, rule.until(now)) for rule in verdict.rules]
+            told = outcome.explained[number]
+            if _comparable(said) != _comparable(told):
+                yield f"campaign {number}: the oracle says {_written(said)}, the engine {_written(told)}"
+
+
+def _comparable(rules: Sequence[Told]) -> list[Told]:
+    """The engine tells one thing about a budget."""
+    budget = [told for told in rules if told[0] in _BUDGET]
+    return [
+        (code, None if code in _BUDGET else until) for code, until in rules if (code, until) not in budget[1:]
+    ]
+
+
+def _written(rules: Sequence[Told]) -> str:
+    return ", ".join(f"{code} until {until}" for code, until in rules)
 
 
 def exercised(case: Case, step: Case, verdicts: Verdicts) -> Iterator[str]:

@@ -26,7 +26,7 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Verdict:
-    """The failing rules, in the order of evaluation; none for what was chosen."""
+    """The failing rules in the order of evaluation, `outranked` before them; none for what was chosen."""
 
     rules: tuple[Rule, ...]
 
@@ -86,7 +86,7 @@ class _Walk:
     def _visit(self, campaign: Document) -> None:
         refused, withheld = self._refusing(campaign), self._holdouts(campaign)
         if self.slots == 0:
-            self._reject(campaign, [Rule("outranked", lambda _: True)])
+            self._reject(campaign, [Rule("outranked", lambda _: True), *refused, *withheld])
         elif refused:
             self._reject(campaign, [*refused, *withheld])
         elif withheld:
@@ -119,12 +119,16 @@ class _Walk:
         return [rule for rules in groups for rule in rules if rule.fails(self.s.now)]
 
     def _group_rules(self, name: str, tag: str, limits: Document) -> Iterator[Rule]:
-        shown, now = self._group_events(tag), self.shown_now[tag]
+        shown = [*self._group_events(tag), *self._shown_now(tag)]
         zone, session = ZoneInfo(self.s.policy["timezone"]), self.s.request["session"]
         for cap in limits["caps"]:
-            yield cap_rule(f"{name}_capped", cap, shown, zone, session=session, shown_now=now)
+            yield cap_rule(f"{name}_capped", cap, shown, zone, session)
         if limits["min_gap"] is not None:
-            yield gap_rule(f"{name}_gap", limits["min_gap"], shown, now)
+            yield gap_rule(f"{name}_gap", limits["min_gap"], shown)
+
+    def _shown_now(self, tag: str) -> list[Event]:
+        times, session = self.shown_now[tag], self.s.request["session"]
+        return [Event(0, "impression", self.s.now, session, times)] if times else []
 
     def _group_events(self, tag: str) -> list[Event]:
         """Impressions of what counts; of a globally held out user ghosts instead, but of what is exempt."""

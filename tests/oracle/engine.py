@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,11 +10,12 @@ from api.campaigns.asked import Asked
 from api.campaigns.budget import Lease, SoftBudget, Stock
 from api.campaigns.catalog import Catalog, Context, Stored
 from api.campaigns.experiments import hash_of, holdout, order_of
+from api.campaigns.explanation import Verdict, explain
 from api.campaigns.history import CLICK, CONVERT, DISMISS, History, Seen
 from api.campaigns.live import LiveCampaign
 from api.campaigns.model import Campaign
 from api.campaigns.policy import Policy
-from api.campaigns.selection import Choice, choose
+from api.campaigns.selection import choose
 from api.http.context import zone_of
 from tests.oracle.cases import Case
 from tests.oracle.documents import Document, Event, events_of
@@ -43,11 +44,16 @@ class EngineDraws:
 
 @dataclass
 class Outcome:
-    """Ids in the order of the answer; `reasons` why campaigns were not shown, as the engine counts them."""
+    """Ids in the order of the answer; `reasons` why campaigns were not shown, as the engine counts them.
+
+    As it explains: `ranking`, and for each live campaign the rules that fail with their `until`.
+    """
 
     chosen: list[int]
     ghosts: list[int]
-    reasons: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, str]
+    ranking: list[int]
+    explained: dict[int, list[tuple[str, datetime | None]]]
 
 
 class Engine:
@@ -63,17 +69,20 @@ class Engine:
     def play(self, step: Case) -> Outcome:
         now_us = _us(datetime.fromisoformat(step["now"]))
         for campaign in self.catalog.budgeted:
-            _spend(
-                campaign,
-                step["spent"].get(str(campaign.id), _UNKNOWN),
-                _us(datetime.fromisoformat(step["now"])),
-            )
+            _spend(campaign, {**_UNKNOWN, **step["spent"].get(str(campaign.id), {})}, now_us)
         asked = _asked(self.catalog, step)
         request = step["request"]
         context = Context(request["placement"], request["attributes"], request["limit"], asked.zone)
-        choice: Choice = choose(self.catalog.matching(context), asked)
+        choice = choose(self.catalog.matching(context), asked)
         reasons = {number: code for (number, code), count in self.catalog.tallies.take().items() if count}
-        return Outcome(_ids(choice.shown), _ids(choice.ghosts), reasons)
+        verdicts = explain(self.catalog, context, asked)
+        return Outcome(
+            _ids(choice.shown),
+            _ids(choice.ghosts),
+            reasons,
+            [verdict.campaign.id for verdict in verdicts if verdict.rank is not None],
+            {verdict.campaign.id: _told(verdict) for verdict in verdicts},
+        )
 
 
 def _stored(case: Case, documents: Sequence[Document], version: int, known: Catalog | None = None) -> Stored:
@@ -147,6 +156,13 @@ def _draws(name: str, percent: float, user: str) -> bool:
 
 def _ids(eligible: Iterable[tuple[LiveCampaign, Any]]) -> list[int]:
     return [campaign.id for campaign, _ in eligible]
+
+
+def _told(verdict: Verdict) -> list[tuple[str, datetime | None]]:
+    return [
+        (each.code, None if each.until_us is None else _EPOCH + timedelta(microseconds=each.until_us))
+        for each in verdict.refusals
+    ]
 
 
 def _us(moment: datetime) -> int:

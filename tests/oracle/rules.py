@@ -101,7 +101,7 @@ def own_rules(campaign: Document, s: Situation) -> Iterator[Rule]:
         yield from _stop(kind, campaign, of_kind(events, kind))
     shown = of_kind(events, "impression")
     for cap in campaign["caps"]:
-        yield cap_rule("capped", cap, shown, ZoneInfo(campaign["timezone"]), session=request["session"])
+        yield cap_rule("capped", cap, shown, ZoneInfo(campaign["timezone"]), request["session"])
     if campaign["cooldown"] is not None:
         yield gap_rule("cooling_down", campaign["cooldown"], shown)
     if campaign["budget"] is not None:
@@ -143,17 +143,14 @@ def _stop(kind: str, campaign: Document, done: list[Event]) -> Iterator[Rule]:
         yield Rule("stopped", lambda now: now < again, lambda: [again])
 
 
-def cap_rule(
-    code: str, cap: Document, shown: list[Event], zone: tzinfo, *, session: str | None, shown_now: int = 0
-) -> Rule:
-    """`shown_now`: what this answer has chosen already counts in every window."""
+def cap_rule(code: str, cap: Document, shown: list[Event], zone: tzinfo, session: str | None) -> Rule:
     window: str = cap["window"]
     limit: int = cap["limit"]
     if window == "session" and session is None:
         return Rule("no_session", lambda _: True)
 
     def fails(now: datetime) -> bool:
-        return counted(window, shown, now, zone, session) + shown_now >= limit
+        return counted(window, shown, now, zone, session) >= limit
 
     def changes() -> Iterable[datetime]:
         if window in ("session", "lifetime") or not shown:
@@ -177,12 +174,12 @@ def counted(window: str, shown: list[Event], now: datetime, zone: tzinfo, sessio
     return number(event for event in shown if now - event.at < length(window))
 
 
-def gap_rule(code: str, gap: str, shown: list[Event], shown_now: int = 0) -> Rule:
+def gap_rule(code: str, gap: str, shown: list[Event]) -> Rule:
     newest = last(shown)
     if newest is None:
-        return Rule(code, lambda _: shown_now > 0)
+        return Rule(code, lambda _: False)
     again = newest + length(gap)
-    return Rule(code, lambda now: now < again or shown_now > 0, lambda: [again])
+    return Rule(code, lambda now: now < again, lambda: [again])
 
 
 def _by_campaign(shown: list[Event]) -> list[list[Event]]:
