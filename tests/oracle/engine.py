@@ -60,10 +60,11 @@ class Engine:
     """`play` a case's steps in turn."""
 
     def __init__(self, case: Case) -> None:
-        self.catalog = Catalog().replaced_by(_stored(case, case["before"], 1))
+        catalog = Catalog()
+        self.catalog = catalog.replaced_by(_stored(catalog, case, case["before"]))
         if case["before"]:
             self.play(case["steps"][0])  # what it remembers of the campaigns before must not show
-        self.catalog = self.catalog.replaced_by(_stored(case, case["campaigns"], 2, self.catalog))
+        self.catalog = self.catalog.replaced_by(_stored(self.catalog, case, case["campaigns"]))
         self.catalog.tallies.take()
 
     def play(self, step: Case) -> Outcome:
@@ -85,19 +86,20 @@ class Engine:
         )
 
 
-def _stored(case: Case, documents: Sequence[Document], version: int, known: Catalog | None = None) -> Stored:
-    """`known` has the documents that are in `before` as they are now."""
+def _stored(catalog: Catalog, case: Case, documents: Sequence[Document]) -> Stored:
+    """What a database with these documents tells a process that has this catalog."""
+    version = catalog.version + 1
     live = [campaign for campaign in documents if campaign["status"] == "live"]
-    kept = [campaign for campaign in case["before"] if known and campaign["id"] in known.campaigns]
+    known = [campaign for campaign in case["before"] if campaign["id"] in catalog.campaigns]
     changed = [
         Campaign.model_validate_json(json.dumps({**campaign, **_STORED, "version": version}))
         for campaign in live
-        if campaign not in kept
+        if campaign not in known
     ]
     return Stored(
         version=version,
         live=[campaign["id"] for campaign in live],
-        changed=changed,
+        changed=[catalog.compiled(campaign) for campaign in changed],
         policy=Policy.model_validate_json(json.dumps(case["policy"] | {"version": 1})),
         tags={campaign["id"]: campaign["tags"] for campaign in documents},
         uncounted=[campaign["id"] for campaign in documents if not campaign["counts_for_policy"]],
