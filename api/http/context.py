@@ -44,7 +44,7 @@ def context_parser() -> Callable[[str], Query]:
         known = remembered.get(query)
         if known is not None:
             return known
-        if "session=" in query or "preview=" in query:
+        if _OWN_PARAMETER.search(query) is not None:
             return parse_apart(query)
         if len(remembered) >= _REMEMBERED_MAX:
             remembered.clear()

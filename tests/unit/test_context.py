@@ -97,3 +97,10 @@ def test_no_query_is_a_failure_of_ours(query: str) -> None:
         assert error.code is errors.BAD_PARAMETER  # noqa: PT017  (a context is fine as well)
     else:
         assert context.placement
+
+
+@pytest.mark.parametrize("parameter", ["attr.session=1", "mysession=x", "q=preview=1", "attr.preview="])
+def test_a_name_that_ends_like_an_own_parameter_is_none(parameter: str) -> None:
+    query = context_parser()(f"placement=home&{parameter}&session=s1")
+    assert (query.session, query.preview) == ("s1", "")
+    assert context_parser()(f"placement=home&{parameter}").session == ""
