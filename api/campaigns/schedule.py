@@ -1,5 +1,6 @@
 """Dayparts: the hours of the week in which a campaign is active. Times: µs since the epoch, UTC."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -53,7 +54,7 @@ class Slots:
         for day in range(_LOOK_AHEAD_DAYS):
             midnight = today + timedelta(days=day)
             starts = {to_us(start) for minute in self._starts for start in _twice(midnight, minute)}
-            for start_us in sorted(starts):
+            for start_us in sorted(starts | _clock_changes_us(midnight)):
                 if start_us > minute_us and self._in_slot(start_us, zone):
                     return self._first_minute_us(start_us, minute_us, zone)
         return None
@@ -83,6 +84,19 @@ def _twice(midnight: datetime, minute: int) -> tuple[datetime, datetime]:
     """A wall time, and the same one after clocks went back."""
     start = midnight.replace(hour=minute // 60, minute=minute % 60)
     return start.replace(fold=0), start.replace(fold=1)
+
+
+def _clock_changes_us(midnight: datetime) -> set[int]:
+    """When the zone's clock changes on this day: it may go back, or forward, into the midst of a slot."""
+    zone, before = midnight.tzinfo, midnight.utcoffset()
+    end = midnight + timedelta(days=1)
+    if zone is None or end.utcoffset() == before:
+        return set()
+    minutes = range(to_us(midnight) // MINUTE_US, to_us(end) // MINUTE_US + 1)
+    change = bisect_left(
+        minutes, True, key=lambda minute: local_time(minute * MINUTE_US, zone).utcoffset() != before
+    )
+    return {minutes[change] * MINUTE_US} if change < len(minutes) else set()
 
 
 def _week_of_minutes(schedule: Sequence[Daypart]) -> bytes:

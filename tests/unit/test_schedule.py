@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.campaigns.fields import WEEKDAYS, Daypart, Weekday
-from api.campaigns.rules import Flight, InSlot, Rule
-from api.campaigns.schedule import slots_of
+from api.campaigns.rules import OUTSIDE_SCHEDULE, Flight, InSlot, Rule
+from api.campaigns.schedule import Slots, slots_of
 from api.campaigns.windows import to_us
 from tests.support.engine import ask
 
@@ -152,3 +152,23 @@ def test_dayparts_agree_with_the_wall_clock(slots: list[Daypart], zone: ZoneInfo
     active = compile_schedule(None, None, slots, zone)
     for second in seconds:
         assert active(second * 1_000_000) == inside(slots, datetime.fromtimestamp(second, zone))
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "now", "again"),
+    [
+        # Back from 02:00 to 01:00, into the midst of the slot that had ended at 01:30.
+        ("America/St_Johns", "00:30", "01:30", "2026-11-01T04:29:59Z", "2026-11-01T04:30:00Z"),
+        ("Australia/Lord_Howe", "02:30", "01:31", "2026-04-04T14:31:30Z", "2026-04-04T15:00:00Z"),
+        # Forward from 02:00 to 03:00, past the start.
+        ("America/New_York", "02:30", "04:00", "2026-03-08T06:00:00Z", "2026-03-08T07:00:00Z"),
+        ("Asia/Jakarta", "08:00", "22:00", "2026-03-08T15:00:00Z", "2026-03-09T01:00:00Z"),
+    ],
+)
+def test_the_next_opening_is_told_where_clocks_change(
+    zone: str, start: str, end: str, now: str, again: str
+) -> None:
+    rule = InSlot(Slots([slot(EVERY_DAY, start, end)]), ZoneInfo(zone), follows_user=False)
+    asked = ask(now_us=us(now))
+    assert rule.fails(asked, None) == OUTSIDE_SCHEDULE
+    assert rule.explained(asked, None)[1] == us(again)
