@@ -52,11 +52,12 @@ class Limit:
         start_us = self.start_us(asked.now_us)
         return sum(time_us >= start_us for seen in past.seen for time_us in seen.recent_us)
 
-    def until_us(self, past: "Past", asked: "Asked") -> int | None:
-        """When one more is admitted; None if that can't be told."""
+    def until_us(self, past: "Past", asked: "Asked", taken: int) -> int | None:
+        """When one more is admitted, `taken` being shown now; None if that can't be told."""
         if not self.by_time:
             return None
-        times = sorted((time_us for seen in past.seen for time_us in seen.recent_us), reverse=True)
+        known = [time_us for seen in past.seen for time_us in seen.recent_us]
+        times = sorted([*known, *[asked.now_us] * taken], reverse=True)
         if len(times) < self.limit:
             return None
         return window_left_us(self.window, times[self.limit - 1], asked.now_us, self._zone)
@@ -118,6 +119,7 @@ class Standing:
         self._group = group
         self._past = past = group.past(asked, exempt)
         self._left = [limit.limit - limit.counted(past, asked) for limit in group.limits]
+        self._taken = 0
         self._open = group.gap_us is None or past.newest_us + group.gap_us <= asked.now_us
 
     def refuses(self, asked: "Asked") -> str | None:
@@ -132,6 +134,7 @@ class Standing:
 
     def take(self) -> None:
         """One more is shown now."""
+        self._taken += 1
         self._left = [left - 1 for left in self._left]
         self._open = self._group.gap_us is None
 
@@ -144,12 +147,11 @@ class Standing:
             if limit.window.kind == "session" and not asked.session:
                 yield Refusal(NO_SESSION, {**about, "window": "session", "limit": limit.limit})
             elif left <= 0:
-                yield Refusal(group.capped, detail, limit.until_us(self._past, asked))
+                yield Refusal(group.capped, detail, limit.until_us(self._past, asked, self._taken))
         if not self._open:
             assert group.gap_us is not None
-            ends_us = max(self._past.newest_us, NEVER_US) + group.gap_us
-            shown_now = ends_us <= asked.now_us
-            until_us = asked.now_us + group.gap_us if shown_now else ends_us
+            newest_us = max(self._past.newest_us, asked.now_us) if self._taken else self._past.newest_us
+            until_us = newest_us + group.gap_us
             yield Refusal(group.gap, {**about, "seconds": group.gap_us // 1_000_000}, until_us)
 
 

@@ -131,3 +131,24 @@ def test_the_reasons_counted_are_the_decisive_ones() -> None:
             if each.code not in (None, "other_placement")
         }
         assert counted == told
+
+
+@pytest.mark.parametrize(
+    ("limits", "until_us"),
+    [
+        # One was shown 10 h ago, and one is chosen now.
+        ({"caps": [{"limit": 1, "window": "24h"}]}, NOW + 24 * HOUR),
+        ({"caps": [{"limit": 2, "window": "24h"}]}, NOW + 14 * HOUR),
+        ({"min_gap": "1h"}, NOW + HOUR),
+    ],
+)
+def test_what_the_same_answer_shows_is_part_of_the_wait(limits: dict[str, Any], until_us: int) -> None:
+    first = Campaign.model_validate(document(1, exempt=True, priority=1))
+    second = Campaign.model_validate(document(2, priority=2))
+    known = catalog_of(
+        [first, second], policy=Policy.model_validate({"version": 1, **limits}), tags={}, exempt=[1]
+    )
+    past = History({1: Seen(1, [NOW - 10 * HOUR])})
+    shown, refused = explain(known, Context("home", {}, 5), ask(past, now_us=NOW, policy=known.policy))
+    assert shown.code is None
+    assert [each.until_us for each in refused.refusals] == [until_us]
