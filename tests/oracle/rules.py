@@ -45,11 +45,11 @@ class Situation:
 class Rule:
     code: str
     fails: Callable[[datetime], bool]
-    changes: Callable[[], Iterable[datetime]] = tuple
+    changes: Callable[[datetime], Iterable[datetime]] = lambda _: ()
 
     def until(self, now: datetime) -> datetime | None:
         """The earliest later instant at which this rule alone doesn't fail; None: never, as things stand."""
-        later = sorted(each for each in self.changes() if each > now)
+        later = sorted(each for each in self.changes(now) if each > now)
         return next((each for each in later if not self.fails(each)), None)
 
 
@@ -117,14 +117,14 @@ def schedule_zone(campaign: Document, request: Document) -> tzinfo:
 def _times(campaign: Document, s: Situation) -> Iterator[Rule]:
     starts, ends = instant(campaign["starts_at"]), instant(campaign["ends_at"])
     if starts is not None:
-        yield Rule("not_started", lambda now: now < starts, lambda: [starts])
+        yield Rule("not_started", lambda now: now < starts, lambda _: [starts])
     if ends is not None:
         yield Rule("ended", lambda now: now >= ends)
     schedule, zone = campaign["schedule"], schedule_zone(campaign, s.request)
     yield Rule(
         "outside_schedule",
         lambda now: not calendars.on_air(schedule, now, zone),
-        lambda: calendars.daypart_edges(schedule, s.now, zone),
+        lambda now: calendars.daypart_edges(schedule, now, zone),
     )
 
 
@@ -140,7 +140,7 @@ def _stop(kind: str, campaign: Document, done: list[Event]) -> Iterator[Rule]:
         yield Rule("stopped", lambda _: True)
     else:
         again = newest + length(span)
-        yield Rule("stopped", lambda now: now < again, lambda: [again])
+        yield Rule("stopped", lambda now: now < again, lambda _: [again])
 
 
 def cap_rule(code: str, cap: Document, shown: list[Event], zone: tzinfo, session: str | None) -> Rule:
@@ -152,11 +152,11 @@ def cap_rule(code: str, cap: Document, shown: list[Event], zone: tzinfo, session
     def fails(now: datetime) -> bool:
         return counted(window, shown, now, zone, session) >= limit
 
-    def changes() -> Iterable[datetime]:
-        if window in ("session", "lifetime") or not shown:
+    def changes(now: datetime) -> Iterable[datetime]:
+        if window in ("session", "lifetime"):
             return ()
         if window in _PERIODS:
-            return calendars.next_periods(window, max(event.at for event in shown), zone)
+            return calendars.next_periods(window, now, zone)
         return [event.at + length(window) for event in shown]
 
     return Rule(code, fails, changes)
@@ -179,7 +179,7 @@ def gap_rule(code: str, gap: str, shown: list[Event]) -> Rule:
     if newest is None:
         return Rule(code, lambda _: False)
     again = newest + length(gap)
-    return Rule(code, lambda now: now < again, lambda: [again])
+    return Rule(code, lambda now: now < again, lambda _: [again])
 
 
 def _by_campaign(shown: list[Event]) -> list[list[Event]]:
@@ -216,7 +216,7 @@ def _budget(campaign: Document, s: Situation) -> Iterator[Rule]:
         yield Rule(
             "out_of_budget",
             lambda now: used_today(now) >= per_day,
-            lambda: calendars.next_periods("day", s.now, zone),
+            lambda now: calendars.next_periods("day", now, zone),
         )
     if budget["pacing"] == "even":
         yield Rule("paced", lambda now: _is_paced(campaign, s, now))
