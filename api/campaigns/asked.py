@@ -1,5 +1,6 @@
 """One request for popups, as the rules see it."""
 
+from copy import copy
 from datetime import tzinfo
 
 from api.campaigns.experiments import hash_of
@@ -49,6 +50,12 @@ class Asked:
         self.test = test
         self._user_hash: int | None = None
         self._globally_held: bool | None = None
+
+    def at(self, now_us: int) -> "Asked":
+        """The same at another time, with the same history."""
+        later = copy(self)
+        later.now_us = now_us
+        return later
 
     @property
     def user_hash(self) -> int:

@@ -62,6 +62,11 @@ class Catalog:
             return _NOTHING
         return placement.matching(context)
 
+    def matching_once(self, context: Context) -> SharedCounts:
+        """The same for a context that does not come again, and is not worth remembering."""
+        placement = self.placements.get(context.placement)
+        return _NOTHING if placement is None else placement.of_values(context.attributes)
+
     @property
     def known_versions(self) -> dict[int, int]:
         """By id, what `replaced_by` needs no document of."""
@@ -129,7 +134,7 @@ class Placement:
         if found is None:
             if len(self._by_context) >= _CONTEXTS_MAX:
                 self._by_context.clear()
-            found = self._by_context[context] = self._of_values(context.attributes)
+            found = self._by_context[context] = self.of_values(context.attributes)
         return found
 
     def retire(self) -> None:
@@ -145,7 +150,7 @@ class Placement:
         for value in values:
             self._found_by.setdefault((attribute, value), []).append(place)
 
-    def _of_values(self, attributes: Mapping[str, str]) -> SharedCounts:
+    def of_values(self, attributes: Mapping[str, str]) -> SharedCounts:
         values = tuple(attributes.get(name) for name in self._attributes)
         found = self._by_values.get(values)
         if found is None:

@@ -18,6 +18,10 @@ class Draw:
     seed: int
     below: int
 
+    @property
+    def percent(self) -> float:
+        return round(100 * self.below / _EVERYBODY, 6)
+
     def holds_out(self, user_hash: int) -> bool:
         return _mixed(user_hash ^ self.seed) < self.below
 

@@ -1,15 +1,15 @@
 """Why each campaign was shown or not: the rules and the order of `selection`, all the way through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from api.campaigns.asked import Asked
 from api.campaigns.catalog import Catalog, Context
 from api.campaigns.experiments import order_of
 from api.campaigns.groups import Allowances
 from api.campaigns.history import Seen
-from api.campaigns.live import LiveCampaign, by_priority
+from api.campaigns.live import LiveCampaign
 from api.campaigns.rules import (
     GLOBALLY_HELD_OUT,
     HELD_OUT,
@@ -21,83 +21,152 @@ from api.campaigns.rules import (
 )
 from api.campaigns.selection import Answer, Eligible, ranked
 
+#: How often a moment at which all failing rules pass is looked at again: others may fail by then.
+_LOOKS_AHEAD_MAX: Final = 8
+_NOTHING: Final[Sequence[Refusal]] = ()
+
 
 class Verdict(NamedTuple):
     """`refusals` are all rules that fail, the decisive one first; none if the campaign is shown.
 
-    `rank` is the place among the campaigns that pass their own rules, from 1. `order` is the last tie-break.
-    `again_us`: from when on it may be shown if nothing happens until then; None if that can't be told.
+    `rank` is the place among the campaigns that pass their own rules, from 1; `order` the last tie-break
+    between those. Verdicts may share their lists.
     """
 
     campaign: LiveCampaign
     seen: Seen | None
-    refusals: list[Refusal]
-    rank: int | None
-    order: int
+    refusals: Sequence[Refusal]
+    rank: int | None = None
+    order: int | None = None
 
     @property
     def code(self) -> str | None:
         """The first rule that fails; None if the campaign is shown."""
         return self.refusals[0].code if self.refusals else None
 
-    @property
-    def again_us(self) -> int | None:
-        ends = [refusal.until_us for refusal in self.refusals]
-        known = [end for end in ends if end is not None]
-        return max(known) if known and len(known) == len(ends) else None
+    def again_us(self, asked: Asked) -> int | None:
+        """From when on it may be shown, if nothing happens until then; None if never, or not to be told.
+
+        A schedule, an end or a budget may be in the way by the time that the other rules pass.
+        """
+        again_us = _latest(self.refusals)
+        for _ in range(_LOOKS_AHEAD_MAX):
+            if again_us is None:
+                return None
+            later = asked.at(again_us)
+            fickle = tuple(rule for rule in self.campaign.rules if rule.may_fail_again)
+            in_the_way = list(refusals(fickle, later, self.seen))
+            if not in_the_way:
+                return again_us
+            again_us = _latest(in_the_way)
+        return None
 
 
 def explain(catalog: Catalog, context: Context, asked: Asked) -> list[Verdict]:
     """Of all live campaigns: those that pass their own rules by rank, then the others by priority."""
+    counts = catalog.matching_once(context)
     passing: list[Eligible] = []
     others: list[Verdict] = []
     from_the_past = Allowances(asked)
-    for campaign in by_priority(list(catalog.campaigns.values())):
-        seen = asked.history.of(asked.counted_as(campaign))
-        failing = [*_about_the_request(campaign, context), *refusals(campaign.rules, asked, seen)]
-        if failing:
-            failing += from_the_past.refusals(campaign)
-            failing += _held_out(campaign, asked)
-            others.append(_verdict(campaign, seen, failing, None, asked))
+    seen_of, nobody_held_out = asked.history.of, asked.policy.holdout is None
+    for campaign in counts.matching:
+        plain = nobody_held_out and campaign.holdout is None
+        seen = seen_of(campaign.id if plain else asked.counted_as(campaign))
+        for fails in campaign.checks_unseen if seen is None else campaign.checks:
+            if fails(asked, seen) is not None:
+                others.append(_refused_by_itself(campaign, seen, (), asked, from_the_past))
+                break
         else:
             passing.append((campaign, seen))
-    return [*_offered(passing, asked), *others]
+    elsewhere = [each for each in catalog.campaigns.values() if each.placement != context.placement]
+    for campaign in (*counts.others, *elsewhere):
+        seen = seen_of(asked.counted_as(campaign))
+        about_the_request = _about_the_request(campaign, context)
+        others.append(_refused_by_itself(campaign, seen, about_the_request, asked, from_the_past))
+    others.sort(key=lambda each: (each.campaign.priority, each.campaign.id))
+    return _offered(passing, asked) + others
 
 
-def _offered(passing: list[Eligible], asked: Asked) -> Iterator[Verdict]:
+def _offered(passing: list[Eligible], asked: Asked) -> list[Verdict]:
     answer = Answer(asked)
-    rank = 0
+    user_hash = asked.user_hash
+    failing: Sequence[Refusal]
+    outranked = [Refusal(OUTRANKED, {"limit": asked.limit})]
+    only_ranks = answer.allowances is None and asked.policy.holdout is None
+    verdicts = []
+    for rank, one in enumerate(_by_rank(passing, asked), start=1):
+        campaign, seen = one
+        if only_ranks and answer.full and campaign.holdout is None:
+            failing = outranked
+        else:
+            failing = _refused(one, answer, asked, outranked)
+        verdicts.append(Verdict(campaign, seen, failing, rank, order_of(user_hash, campaign.order_seed)))
+    return verdicts
+
+
+def _by_rank(passing: list[Eligible], asked: Asked) -> Iterator[Eligible]:
     for _, equals in groupby(passing, key=lambda one: one[0].priority):
-        for one in ranked(list(equals), asked):
-            rank += 1
-            campaign, seen = one
-            of_groups = [] if answer.allowances is None else list(answer.allowances.refusals(campaign))
-            code = answer.offer(one)
-            failing = [Refusal(code, {})] if code in (OUTRANKED, HELD_OUT, GLOBALLY_HELD_OUT) else []
-            failing += of_groups
-            if code is not None:
-                failing += [each for each in _held_out(campaign, asked) if each.code != code]
-            yield _verdict(campaign, seen, failing, rank, asked)
+        yield from ranked(list(equals), asked)
 
 
-def _about_the_request(campaign: LiveCampaign, context: Context) -> Iterator[Refusal]:
+def _refused(one: Eligible, answer: Answer, asked: Asked, outranked: Sequence[Refusal]) -> Sequence[Refusal]:
+    """Offer it for the answer, and tell all that speaks against it."""
+    campaign = one[0]
+    of_groups = [] if answer.allowances is None else list(answer.allowances.refusals(campaign))
+    held_out = _held_out(campaign, asked)
+    code = answer.offer(one)
+    if code is None:
+        return []
+    if code == OUTRANKED:
+        return [*outranked, *of_groups, *held_out]
+    return [*of_groups, *held_out]
+
+
+def _refused_by_itself(
+    campaign: LiveCampaign,
+    seen: Seen | None,
+    about_the_request: Sequence[Refusal],
+    asked: Asked,
+    from_the_past: Allowances,
+) -> Verdict:
+    failing = [*about_the_request, *refusals(campaign.rules, asked, seen)]
+    failing += from_the_past.refusals(campaign)
+    failing += _held_out(campaign, asked)
+    return Verdict(campaign, seen, failing)
+
+
+def _about_the_request(campaign: LiveCampaign, context: Context) -> Sequence[Refusal]:
+    failing = []
     if campaign.placement != context.placement:
-        yield Refusal(OTHER_PLACEMENT, {"placement": campaign.placement})
-    failing = [
+        asked_for = {"placement": campaign.placement, "asked": context.placement}
+        failing.append(Refusal(OTHER_PLACEMENT, asked_for))
+    conditions = [
         part.told(context.attributes) for part in campaign.targeting if not part.matches(context.attributes)
     ]
-    if failing:
-        yield Refusal(TARGETING, {"conditions": failing})
+    if conditions:
+        failing.append(Refusal(TARGETING, {"conditions": conditions}))
+    return failing
 
 
-def _held_out(campaign: LiveCampaign, asked: Asked) -> Iterator[Refusal]:
-    if asked.held_out_of(campaign):
-        yield Refusal(HELD_OUT, {})
-    if asked.globally_held and not campaign.exempt:
-        yield Refusal(GLOBALLY_HELD_OUT, {})
+def _held_out(campaign: LiveCampaign, asked: Asked) -> Sequence[Refusal]:
+    if campaign.holdout is None and asked.policy.holdout is None:
+        return _NOTHING
+    found = []
+    if campaign.holdout is not None and asked.held_out_of(campaign):
+        found.append(Refusal(HELD_OUT, {"percent": campaign.holdout.percent}))
+    if asked.policy.holdout is not None and asked.globally_held and not campaign.exempt:
+        found.append(Refusal(GLOBALLY_HELD_OUT, {"percent": asked.policy.holdout.percent}))
+    return found
 
 
-def _verdict(
-    campaign: LiveCampaign, seen: Seen | None, failing: list[Refusal], rank: int | None, asked: Asked
-) -> Verdict:
-    return Verdict(campaign, seen, failing, rank, order_of(asked.user_hash, campaign.order_seed))
+def _latest(failing: Sequence[Refusal]) -> int | None:
+    """When all pass; None if that can't be told of one of them."""
+    latest_us = None
+    for refusal in failing:
+        if refusal.until_us is None:
+            return None
+        if latest_us is None or refusal.until_us > latest_us:
+            latest_us = refusal.until_us
+    return latest_us
+
+

@@ -79,10 +79,12 @@ class Refusal(NamedTuple):
 class Rule(Protocol):
     """`fails` is asked on every request; `explained` only when it has failed, at the same moment.
 
-    `of_users_past`: without a history it passes.
+    `of_users_past`: without a history it passes. `may_fail_again`: once it passes, later it may fail,
+    though nothing has happened to the user.
     """
 
     of_users_past: bool
+    may_fail_again: bool
 
     def fails(self, asked: "Asked", seen: Seen | None) -> str | None: ...
 
@@ -135,6 +137,7 @@ class Flight:
     """Start inclusive, end exclusive."""
 
     of_users_past = False
+    may_fail_again = True
 
     def __init__(self, starts_us: int, ends_us: int) -> None:
         self.starts_us = starts_us
@@ -151,6 +154,7 @@ class Flight:
 
 class InSlot:
     of_users_past = False
+    may_fail_again = True
 
     def __init__(self, slots: Slots, zone: ZoneInfo, *, follows_user: bool) -> None:
         self._slots = slots
@@ -170,6 +174,7 @@ class InSlot:
 
 class Listed:
     of_users_past = False
+    may_fail_again = False
 
     def __init__(self, campaign_id: int) -> None:
         self._campaign_id = campaign_id
@@ -185,6 +190,7 @@ class Stopped:
     """After so many interactions of a kind; for good, or for some time after the last one."""
 
     of_users_past = True
+    may_fail_again = False
 
     def __init__(self, kind: str, stop: Stop) -> None:
         self._name = kind
@@ -208,6 +214,7 @@ class Stopped:
 
 class LifetimeCap:
     of_users_past = True
+    may_fail_again = False
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -224,6 +231,7 @@ class WindowCap:
     """Rolling or calendar: at most `limit` impressions since the window's start."""
 
     of_users_past = True
+    may_fail_again = False
 
     def __init__(self, cap: Cap, zone: ZoneInfo) -> None:
         self._written = cap.window
@@ -254,6 +262,7 @@ class SessionCap:
     """A request that names no session is not guessed at."""
 
     of_users_past = False
+    may_fail_again = False
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -272,6 +281,7 @@ class SessionCap:
 
 class Cooldown:
     of_users_past = True
+    may_fail_again = False
 
     def __init__(self, length_us: int) -> None:
         self._length_us = length_us
@@ -288,6 +298,7 @@ class Cooldown:
 
 class WithinBudget:
     of_users_past = False
+    may_fail_again = True
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
