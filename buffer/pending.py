@@ -74,6 +74,8 @@ class PendingList:
         campaign_id: int,
         variant: str,
         occurred_at_us: int,
+        session: int = 0,
+        late: bool = False,
     ) -> int:
         """Queue an event; returns the seq whose acknowledgement makes it durable.
 
@@ -97,6 +99,8 @@ class PendingList:
             campaign_id=campaign_id,
             variant=variant,
             occurred_at_us=occurred_at_us,
+            session=session,
+            late=late,
         )
         self._entries.append(entry)
         self._unsent.append(entry)

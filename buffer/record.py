@@ -17,8 +17,8 @@ POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 # Field count, then (length, value) for instance, seq, impression_id, kind; last, user_id's length.
 _HEAD = Struct("!h iq iq i16s ih i")
 _CAMPAIGN = Struct("!ii i")
-_OCCURRED = Struct("!iq")
-_FIELDS = 8
+_TAIL = Struct("!iq ii i?")  # occurred_at, session, late
+_FIELDS = 10
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +32,8 @@ class Entry:
     campaign_id: int
     variant: str
     occurred_at_us: int  # microseconds since the Unix epoch
+    session: int  # a hash of 32 bits, signed; 0 for none
+    late: bool  # the campaign was over when the event arrived
     row: bytes  # as COPY BINARY wants it
 
     @property
@@ -54,6 +56,8 @@ def make_entry(
     campaign_id: int,
     variant: str,
     occurred_at_us: int,
+    session: int = 0,
+    late: bool = False,
 ) -> Entry:
     user = user_id.encode()
     variant_bytes = variant.encode()
@@ -63,10 +67,12 @@ def make_entry(
             user,
             _CAMPAIGN.pack(4, campaign_id, len(variant_bytes)),
             variant_bytes,
-            _OCCURRED.pack(8, occurred_at_us - POSTGRES_EPOCH_US),
+            _TAIL.pack(8, occurred_at_us - POSTGRES_EPOCH_US, 4, session, 1, late),
         )
     )
-    return Entry(seq, impression_id, kind, user_id, campaign_id, variant, occurred_at_us, row)
+    return Entry(
+        seq, impression_id, kind, user_id, campaign_id, variant, occurred_at_us, session, late, row
+    )
 
 
 def copy_payload(rows: list[bytes]) -> bytearray:

@@ -17,7 +17,7 @@ from tests.support.buffered import NOON, impression_id
 from tests.support.database import Database
 
 _STEPS_MAX = 50
-_ROW = (1, 1, impression_id(NOON), 1, "ani", 7, "a", NOON)
+_ROW = (1, 1, impression_id(NOON), 1, "ani", 7, "a", NOON, 0, False)
 _OPERATIONS: dict[str, Callable[[asyncpg.Connection], Coroutine[Any, Any, Any]]] = {
     "read": lambda connection: connection.fetch(SNAPSHOT, 1, ["ani"], []),
     "execute": lambda connection: connection.execute("SELECT 1"),

@@ -9,13 +9,13 @@ import pytest
 
 from api.database import writer_connection
 from buffer.connection import ConnectionFailedError, bounded
-from buffer.contract import USER_ID_MAX_CHARACTERS, VARIANT_MAX_CHARACTERS
+from buffer.contract import COLUMNS, USER_ID_MAX_CHARACTERS, VARIANT_MAX_CHARACTERS
 from buffer.flusher import Flusher
 from buffer.pending import PendingList
 from buffer.primary import Primary
 from buffer.record import make_entry
 from buffer.sink import CopySink
-from tests.support.buffered import NOON, Event, buffer
+from tests.support.buffered import NOON, Event, buffer, counts, impression_id
 from tests.support.database import Database
 from tests.support.rows import microseconds
 from tests.support.servers import suspended
@@ -42,7 +42,9 @@ def nothing() -> None:
     """An `on_lost` of a test that does not care."""
 
 
-def row(seq: int, user_id: str = "ani", variant: str = "a", occurred_at: datetime = NOON) -> bytes:
+def row(
+    seq: int, user_id: str = "ani", variant: str = "a", occurred_at: datetime = NOON, session: int = -(2**31)
+) -> bytes:
     return make_entry(
         INSTANCE,
         seq,
@@ -52,6 +54,8 @@ def row(seq: int, user_id: str = "ani", variant: str = "a", occurred_at: datetim
         campaign_id=2**31 - 1,
         variant=variant,
         occurred_at_us=microseconds(occurred_at),
+        session=session,
+        late=True,
     ).row
 
 
@@ -89,6 +93,20 @@ async def test_rows_arrive_as_they_were_written(database: Database, sink: CopySi
     for each in rows:
         assert (each["instance"], each["campaign_id"], each["kind"]) == (INSTANCE, 2**31 - 1, 4)
         assert each["impression_id"].bytes == ID
+        assert (each["session"], each["late"]) == (-(2**31), True)
+
+
+async def test_a_process_of_the_version_before_writes_what_it_knows(database: Database) -> None:
+    """While processes are replaced one by one, some know neither session nor late."""
+    primary = await database.primary()
+    old = (1, 1, impression_id(NOON), 1, "ani", 7, "a", NOON)
+    columns = COLUMNS[: len(old)]
+    await primary.copy_records_to_table("impression_buffer_0", records=[old], columns=columns)
+    assert columns[-1] == "occurred_at"
+    await database.merge()
+    row = await counts(primary, campaign_id=7)
+    assert (row["total"], row["sessions"]) == (1, None)
+    assert await primary.fetchval("SELECT count(*) FROM impressions WHERE NOT late") == 1
 
 
 async def test_opening_tells_the_watermark_and_the_table_to_fill(database: Database, sink: CopySink) -> None:

@@ -30,6 +30,8 @@ class Event:
     kind: int = 1
     variant: str = "a"
     occurred_at: datetime = NOON
+    session: int = 0
+    late: bool = False
     id: UUID = field(default_factory=lambda: impression_id(NOON))
 
     def as_(self, **changes: object) -> "Event":
@@ -46,7 +48,7 @@ async def buffer(
 ) -> None:
     """Commit the events as one COPY of an api process."""
     records = [
-        (instance, seq, e.id, e.kind, e.user_id, e.campaign_id, e.variant, e.occurred_at)
+        (instance, seq, e.id, e.kind, e.user_id, e.campaign_id, e.variant, e.occurred_at, e.session, e.late)
         for seq, e in enumerate(events, start=first_seq)
     ]
     await connection.copy_records_to_table(BUFFER_TABLES[table], records=records, columns=COLUMNS)

@@ -17,13 +17,15 @@ class Row:
     campaign_id: int
     variant: str
     occurred_at: datetime
+    session: int = 0
+    late: bool = False
 
 
 def read_row(data: bytes) -> Row:
     """One tuple; nothing may be left over."""
     fields, rest = read_fields(data)
     assert rest == b""
-    instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at = fields
+    instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, session, late = fields
     return Row(
         _integer(instance, 8),
         _integer(seq, 8),
@@ -33,6 +35,8 @@ def read_row(data: bytes) -> Row:
         _integer(campaign_id, 4),
         variant.decode(),
         _POSTGRES_EPOCH + timedelta(microseconds=_integer(occurred_at, 8)),
+        _integer(session, 4),
+        bool(_integer(late, 1)),
     )
 
 

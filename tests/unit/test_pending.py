@@ -53,6 +53,28 @@ def test_an_event_passes_the_positions_in_order() -> None:
     assert pending.take_unsent(10) == []
 
 
+def test_session_and_late_are_kept_and_sent_again_as_they_were() -> None:
+    pending = pending_list()
+    pending.append(
+        impression_id=bytes(16),
+        kind=1,
+        user_id="ani",
+        campaign_id=1,
+        variant="a",
+        occurred_at_us=0,
+        session=-7,
+        late=True,
+    )
+    first = pending.take_unsent(1)
+    pending.acknowledge()
+    pending.rewind(0)
+
+    assert pending.take_unsent(1) == first
+    row = read_row(first[0])
+    (entry,) = pending.of_user("ani")
+    assert (row.session, row.late) == (entry.session, entry.late) == (-7, True)
+
+
 def test_a_row_carries_the_event_and_the_instance() -> None:
     pending = pending_list()
     add(pending, 10, "budi", kind=3)

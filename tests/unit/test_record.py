@@ -24,11 +24,13 @@ rows = st.builds(
     instance=st.integers(1, 2**63 - 1),
     seq=st.integers(1, 2**63 - 1),
     impression_id=st.binary(min_size=16, max_size=16),
-    kind=st.integers(1, 4),
+    kind=st.integers(1, 7),
     user_id=text,
     campaign_id=st.integers(1, 2**31 - 1),
     variant=text,
     occurred_at=times,
+    session=st.integers(-(2**31), 2**31 - 1),
+    late=st.booleans(),
 )
 
 
@@ -45,11 +47,14 @@ def test_a_row_comes_back_as_it_was_written(row: Row) -> None:
         campaign_id=row.campaign_id,
         variant=row.variant,
         occurred_at_us=microseconds(row.occurred_at),
+        session=row.session,
+        late=row.late,
     )
 
     assert read_row(entry.row) == row
     assert (entry.seq, entry.user_id, entry.campaign_id) == (row.seq, row.user_id, row.campaign_id)
     assert entry.occurred_at_us == microseconds(row.occurred_at)
+    assert (entry.session, entry.late) == (row.session, row.late)
 
 
 def test_a_payload_is_header_rows_and_trailer() -> None:
