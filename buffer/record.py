@@ -70,9 +70,7 @@ def make_entry(
             _TAIL.pack(8, occurred_at_us - POSTGRES_EPOCH_US, 4, session, 1, late),
         )
     )
-    return Entry(
-        seq, impression_id, kind, user_id, campaign_id, variant, occurred_at_us, session, late, row
-    )
+    return Entry(seq, impression_id, kind, user_id, campaign_id, variant, occurred_at_us, session, late, row)
 
 
 def copy_payload(rows: list[bytes]) -> bytearray:

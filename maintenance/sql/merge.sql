@@ -6,6 +6,8 @@
 --   $3 timestamptz[], the same for the daily counts, by UTC midnights;
 --   $4 timestamptz, now.
 -- Locks: row locks on the counts in key order; none on the buffer beyond ACCESS SHARE.
+-- Kinds are those of buffer/contract.py. What happens to users who are held out (5 and 7) is counted in the
+--   row of -campaign_id, by the same columns; 6 only makes sure that there is a row.
 -- Returns one row: rows, unfit and quarantined among them, events, users, campaigns.
 WITH lowest AS MATERIALIZED (
     SELECT b.instance, min(b.seq) AS seq
@@ -28,9 +30,11 @@ fresh AS MATERIALIZED (
     WHERE b.seq >= lowest.seq AND b.seq < lowest.seq + $1
 ),
 quarantined AS (
-    INSERT INTO impression_quarantine
+    INSERT INTO impression_quarantine (
+        instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, quarantined_at, session, late
+    )
     SELECT DISTINCT ON (impression_id, kind, user_id)
-        instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, $4
+        instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, $4, session, late
     FROM fresh
     WHERE NOT fits
     ORDER BY impression_id, kind, user_id
@@ -38,41 +42,48 @@ quarantined AS (
     RETURNING 1
 ),
 logged AS (
-    INSERT INTO impressions (impression_id, kind, user_id, campaign_id, variant, occurred_at)
+    INSERT INTO impressions (impression_id, kind, user_id, campaign_id, variant, occurred_at, late, session)
     SELECT DISTINCT ON (impression_id, kind, user_id)
-        impression_id, kind, user_id, campaign_id, variant, occurred_at
+        impression_id, kind, user_id, campaign_id, variant, occurred_at, late, nullif(session, 0)
     FROM fresh
     WHERE fits
     ORDER BY impression_id, kind, user_id, occurred_at
     ON CONFLICT DO NOTHING
-    RETURNING impression_id, kind, user_id, campaign_id, variant, occurred_at
+    RETURNING
+        impression_id, kind, user_id, campaign_id, variant, occurred_at, late, session,
+        CASE WHEN kind IN (5, 7) THEN -campaign_id ELSE campaign_id END AS counted_id,
+        kind IN (1, 5) AS shown,
+        kind IN (4, 7) AS converted
 ),
 per_user AS MATERIALIZED (
     SELECT
         user_id,
-        campaign_id,
-        count(*) FILTER (WHERE kind = 1) AS total,
+        counted_id,
+        count(*) FILTER (WHERE shown) AS total,
         count(*) FILTER (WHERE kind = 2) AS clicks,
         count(*) FILTER (WHERE kind = 3) AS dismissals,
-        count(*) FILTER (WHERE kind = 4) AS conversions,
-        coalesce((array_agg(occurred_at ORDER BY occurred_at DESC) FILTER (WHERE kind = 1))[1:64], '{}') AS recent,
-        min(occurred_at) FILTER (WHERE kind = 1) AS first_at,
-        max(occurred_at) FILTER (WHERE kind = 1) AS last_at,
+        count(*) FILTER (WHERE converted) AS conversions,
+        array_agg(occurred_at ORDER BY occurred_at DESC) FILTER (WHERE shown) AS times,
+        -- Beside the times: those of equal times may change places.
+        array_agg(coalesce(session, 0) ORDER BY occurred_at DESC)
+        FILTER (WHERE shown AND (SELECT EXISTS (SELECT FROM fresh WHERE session <> 0))) AS sessions,
         max(occurred_at) FILTER (WHERE kind = 2) AS last_click_at,
-        max(occurred_at) FILTER (WHERE kind = 3) AS last_dismiss_at
+        max(occurred_at) FILTER (WHERE kind = 3) AS last_dismiss_at,
+        max(occurred_at) FILTER (WHERE converted) AS last_convert_at
     FROM logged
-    GROUP BY user_id, campaign_id
+    GROUP BY user_id, counted_id
 ),
 counted AS (
     INSERT INTO user_campaign_counts AS c (
         user_id, campaign_id, total, clicks, dismissals, conversions,
-        recent, first_at, last_at, last_click_at, last_dismiss_at
+        recent, sessions, first_at, last_at, last_click_at, last_dismiss_at, last_convert_at
     )
     SELECT
-        user_id, campaign_id, total, clicks, dismissals, conversions,
-        recent, first_at, last_at, last_click_at, last_dismiss_at
+        user_id, counted_id, total, clicks, dismissals, conversions,
+        coalesce(times[1:64], '{}'), CASE WHEN 0 <> ANY (sessions[1:64]) THEN sessions[1:64] END,
+        times[cardinality(times)], times[1], last_click_at, last_dismiss_at, last_convert_at
     FROM per_user
-    ORDER BY user_id, campaign_id
+    ORDER BY user_id, counted_id
     ON CONFLICT (user_id, campaign_id) DO UPDATE SET
         total = c.total + excluded.total,
         clicks = c.clicks + excluded.clicks,
@@ -90,37 +101,84 @@ counted AS (
                 ) AS newest
             )
         END,
+        -- Beside `recent`, so it is sorted and cut with it; null as soon as nothing is left in it.
+        sessions = CASE
+            WHEN excluded.last_at IS NULL OR coalesce(excluded.sessions, c.sessions) IS NULL THEN c.sessions
+            ELSE (
+                SELECT CASE WHEN bool_or(newest.s <> 0) THEN array_agg(newest.s) END
+                FROM (
+                    SELECT u.s
+                    FROM unnest(
+                        excluded.recent || c.recent,
+                        coalesce(excluded.sessions, array_fill(0, ARRAY[cardinality(excluded.recent)]))
+                        || coalesce(c.sessions, array_fill(0, ARRAY[cardinality(c.recent)]))
+                    ) AS u (t, s)
+                    ORDER BY u.t DESC
+                    LIMIT 64
+                ) AS newest
+            )
+        END,
         first_at = least(c.first_at, excluded.first_at),
         last_at = greatest(c.last_at, excluded.last_at),
         last_click_at = greatest(c.last_click_at, excluded.last_click_at),
-        last_dismiss_at = greatest(c.last_dismiss_at, excluded.last_dismiss_at)
-    RETURNING c.user_id, c.campaign_id, c.total
+        last_dismiss_at = greatest(c.last_dismiss_at, excluded.last_dismiss_at),
+        last_convert_at = greatest(c.last_convert_at, excluded.last_convert_at)
+    RETURNING c.user_id, c.campaign_id, c.total, c.clicks, c.dismissals, c.conversions
 ),
--- A user is new to a campaign when all that is counted came with this merge.
-newcomers AS (
-    SELECT DISTINCT ON (l.user_id, l.campaign_id) l.user_id, l.impression_id
+-- A user is new to a kind of event when all that is counted of it came with this merge.
+all_new AS MATERIALIZED (
+    SELECT
+        p.user_id,
+        p.counted_id,
+        c.total = p.total AS shown,
+        c.clicks = p.clicks AS clicked,
+        c.dismissals = p.dismissals AS dismissed,
+        c.conversions = p.conversions AS converted
     FROM per_user AS p
-    INNER JOIN counted AS c ON c.user_id = p.user_id AND c.campaign_id = p.campaign_id AND c.total = p.total
-    INNER JOIN logged AS l ON l.user_id = p.user_id AND l.campaign_id = p.campaign_id AND l.kind = 1
-    WHERE p.total > 0
-    ORDER BY l.user_id, l.campaign_id, l.occurred_at, l.impression_id
+    INNER JOIN counted AS c ON c.user_id = p.user_id AND c.campaign_id = p.counted_id
+    WHERE
+        (p.total > 0 AND c.total = p.total)
+        OR (p.clicks > 0 AND c.clicks = p.clicks)
+        OR (p.dismissals > 0 AND c.dismissals = p.dismissals)
+        OR (p.conversions > 0 AND c.conversions = p.conversions)
+        -- Kind 6 alone.
+        OR p.total + p.clicks + p.dismissals + p.conversions = 0
+),
+newcomers AS (
+    SELECT DISTINCT ON (l.user_id, l.counted_id, l.kind) l.user_id, l.impression_id, l.kind
+    FROM all_new AS a
+    INNER JOIN logged AS l ON l.user_id = a.user_id AND l.counted_id = a.counted_id
+    WHERE CASE l.kind
+        WHEN 2 THEN a.clicked
+        WHEN 3 THEN a.dismissed
+        WHEN 4 THEN a.converted
+        WHEN 7 THEN a.converted
+        -- Nothing is counted of it, so the row must not have been there before this statement.
+        WHEN 6 THEN (
+            SELECT b.total FROM user_campaign_counts AS b WHERE b.user_id = l.user_id AND b.campaign_id = l.counted_id
+        ) IS NULL
+        ELSE a.shown
+    END
+    ORDER BY l.user_id, l.counted_id, l.kind, l.occurred_at, l.impression_id
 ),
 daily AS (
-    INSERT INTO campaign_daily_counts AS d (day, campaign_id, variant, kind, events, new_users)
+    INSERT INTO campaign_daily_counts AS d (day, campaign_id, variant, kind, events, late_events, new_users)
     SELECT
         (l.occurred_at AT TIME ZONE coalesce(t.timezone, 'UTC'))::date AS day,
         l.campaign_id,
         l.variant,
         l.kind,
         count(*) AS events,
+        count(*) FILTER (WHERE l.late) AS late_events,
         count(n.user_id) AS new_users
     FROM logged AS l
     LEFT JOIN campaigns AS t ON t.id = l.campaign_id
-    LEFT JOIN newcomers AS n ON n.impression_id = l.impression_id AND n.user_id = l.user_id AND l.kind = 1
+    LEFT JOIN newcomers AS n ON n.impression_id = l.impression_id AND n.user_id = l.user_id AND n.kind = l.kind
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4
     ON CONFLICT (day, campaign_id, variant, kind) DO UPDATE SET
         events = d.events + excluded.events,
+        late_events = d.late_events + excluded.late_events,
         new_users = d.new_users + excluded.new_users
 ),
 marks AS (
@@ -141,4 +199,4 @@ SELECT
     (SELECT count(*) FROM quarantined) AS quarantined,
     (SELECT count(*) FROM logged) AS events,
     (SELECT count(DISTINCT user_id) FROM per_user) AS users,
-    (SELECT count(DISTINCT campaign_id) FROM per_user) AS campaigns
+    (SELECT count(DISTINCT abs(counted_id)) FROM per_user) AS campaigns

@@ -138,7 +138,7 @@ async def test_clicks_dismissals_and_conversions_have_counters_of_their_own(
     assert row["last_click_at"] == NOON + MINUTE, "the later one, whenever it was merged"
     assert row["last_dismiss_at"] == NOON + 2 * MINUTE
     kinds = {row[3]: (row[4], row[5]) for row in await daily(primary)}
-    assert kinds == {1: (1, 1), 2: (2, 0), 3: (1, 0), 4: (1, 0)}, "only an impression makes a new user"
+    assert kinds == {1: (1, 1), 2: (2, 1), 3: (1, 1), 4: (1, 1)}, "new to each kind once"
 
 
 async def test_days_are_those_of_the_campaign_s_zone(primary: asyncpg.Connection) -> None:

@@ -8,7 +8,7 @@ DELETE FROM user_campaign_counts WHERE campaign_id < 0;
 ALTER TABLE campaign_daily_counts DROP COLUMN late_events;
 ALTER TABLE user_campaign_counts DROP COLUMN last_convert_at, DROP COLUMN sessions;
 ALTER TABLE impression_quarantine DROP COLUMN session, DROP COLUMN late;
-ALTER TABLE impressions DROP COLUMN late;
+ALTER TABLE impressions DROP COLUMN late, DROP COLUMN session;
 DROP VIEW impression_buffer;
 ALTER TABLE impression_buffer_0 DROP COLUMN session, DROP COLUMN late;
 ALTER TABLE impression_buffer_1 DROP COLUMN session, DROP COLUMN late;

@@ -44,7 +44,10 @@ CREATE OR REPLACE VIEW impression_buffer AS
 SELECT * FROM impression_buffer_0
 UNION ALL
 SELECT * FROM impression_buffer_1;
-ALTER TABLE impressions ADD COLUMN late boolean NOT NULL DEFAULT false;
+-- In the log a session that is missing is null, which takes no room: most impressions have none.
+ALTER TABLE impressions
+    ADD COLUMN late boolean NOT NULL DEFAULT false,
+    ADD COLUMN session integer;
 ALTER TABLE impression_quarantine
     ADD COLUMN session integer NOT NULL DEFAULT 0,
     ADD COLUMN late boolean NOT NULL DEFAULT false;
