@@ -168,5 +168,3 @@ def _latest(failing: Sequence[Refusal]) -> int | None:
         if latest_us is None or refusal.until_us > latest_us:
             latest_us = refusal.until_us
     return latest_us
-
-

@@ -1,12 +1,10 @@
 """The statements of the read path, and their answers in the form in which the engine takes them."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from struct import Struct
 from typing import Final
 
 from asyncpg import Record
@@ -14,12 +12,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from api.campaigns.catalog import Stored
-from api.campaigns.history import History, Seen
+from api.campaigns.history import History
 from api.campaigns.live import LiveCampaign
 from api.campaigns.model import Campaign
 from api.campaigns.policy import Policy, no_policy
-from buffer.contract import RECENT_MAX_TIMES
-from buffer.record import POSTGRES_EPOCH_US
+from api.read.stored import StoredHistory
 
 log = logging.getLogger("tayang.read")
 
@@ -27,13 +24,6 @@ _SQL: Final = Path(__file__).parent / "sql"
 SNAPSHOT: Final = (_SQL / "snapshot.sql").read_text()
 CATALOG: Final = (_SQL / "catalog.sql").read_text()
 PRIMARY_POSITION: Final = (_SQL / "primary_position.sql").read_text()
-
-# A campaign's id and total, then array_send: dimensions, has-null flag, element type and, unless the
-# array is empty, its length and lower bound, and for each time its size and its microseconds.
-_COUNT: Final = Struct("!iqi")
-_FLAG_AND_TYPE_BYTES: Final = 8
-_LENGTH: Final = Struct("!8xi4x")
-_TIME_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,54 +60,6 @@ def snapshot_of(server: str, rows: Sequence[Record], peers: Sequence[int]) -> Sn
         first["replayed"],
         rows,
     )
-
-
-class StoredHistory(History):
-    """Counts as the `counts` column sends them: indexed at once, decoded campaign by campaign on demand.
-
-    A user has seen many campaigns, and a request looks at few of them.
-    """
-
-    __slots__ = ("_blob", "_places")
-
-    def __init__(self, blob: bytes, listed: Collection[int]) -> None:
-        super().__init__({}, listed)
-        self._blob = blob
-        self._places = _places(blob)
-
-    def of(self, campaign_id: int) -> Seen | None:
-        seen = self._seen.get(campaign_id)
-        if seen is None and campaign_id in self._places:
-            total, at, length = self._places[campaign_id]
-            times = _times(length).unpack_from(self._blob, at)
-            seen = self._seen[campaign_id] = Seen(total, [time + POSTGRES_EPOCH_US for time in times])
-        return seen
-
-
-def _places(blob: bytes) -> dict[int, tuple[int, int, int]]:
-    """By campaign id: the total, where the times begin, how many there are."""
-    places = {}
-    at = 0
-    end = len(blob)
-    count, length_of = _COUNT.unpack_from, _LENGTH.unpack_from
-    while at < end:
-        campaign_id, total, dimensions = count(blob, at)
-        at += _COUNT.size
-        if dimensions:
-            (length,) = length_of(blob, at)
-            at += _LENGTH.size
-            places[campaign_id] = (total, at, length)
-            at += length * _TIME_BYTES
-        else:
-            places[campaign_id] = (total, at, 0)
-            at += _FLAG_AND_TYPE_BYTES
-    return places
-
-
-@lru_cache(maxsize=RECENT_MAX_TIMES + 1)
-def _times(length: int) -> Struct:
-    """So many times, without their sizes."""
-    return Struct("!" + "4xq" * length)
 
 
 def stored_catalog(row: Record, changed: Sequence[LiveCampaign]) -> Stored:

@@ -5,8 +5,10 @@
 -- Locks: none beyond ACCESS SHARE.
 -- Plan: for each user one index scan of one partition, pruned at run time; the plan is generic,
 --   since planning anew costs more than running (docs/decisions/0004).
--- counts: for each campaign int4 id, int8 total, then array_send(recent), so that Python decodes
---   only what it looks at.
+-- counts: for each campaign (minus its id: ghosts of it) int4 id, int8 total, array_send(recent), so that Python
+--   decodes only what it looks at. The highest byte of total tells what follows, nearly always nothing:
+--   1, interactions (array_send of clicks, dismissals and conversions, and of the last time of each, -infinity for
+--   never), 2, sessions (array_send). Where there are none, null tests are all that is added to a row's cost.
 SELECT
     m.version,
     m.tick,
@@ -16,7 +18,26 @@ SELECT
     m.peer_watermarks,
     m.replayed,
     (
-        SELECT string_agg(int4send(c.campaign_id) || int8send(c.total) || array_send(c.recent), ''::bytea)
+        SELECT string_agg(
+            CASE
+                WHEN c.last_click_at IS NOT NULL OR c.last_dismiss_at IS NOT NULL OR c.last_convert_at IS NOT NULL
+                    THEN int4send(c.campaign_id)
+                    || int8send(c.total | CASE WHEN c.sessions IS NULL THEN 1::bigint << 56 ELSE 3::bigint << 56 END)
+                    || array_send(c.recent)
+                    || array_send(ARRAY[c.clicks, c.dismissals, c.conversions])
+                    || array_send(ARRAY[
+                        coalesce(c.last_click_at, '-infinity'),
+                        coalesce(c.last_dismiss_at, '-infinity'),
+                        coalesce(c.last_convert_at, '-infinity')
+                    ])
+                    || coalesce(array_send(c.sessions), ''::bytea)
+                WHEN c.sessions IS NOT NULL
+                    THEN int4send(c.campaign_id) || int8send(c.total | (2::bigint << 56)) || array_send(c.recent)
+                    || array_send(c.sessions)
+                ELSE int4send(c.campaign_id) || int8send(c.total) || array_send(c.recent)
+            END,
+            ''::bytea
+        )
         FROM user_campaign_counts AS c
         WHERE c.user_id = u.user_id
     ) AS counts,
