@@ -8,6 +8,9 @@ Layout before base64url (no padding), big endian:
 In version 2 a unit of a hard budget is set aside for the popup: the last 7 bytes of the impression id
 are not random, but the unit's number (u24) and its lease (u32). So no two popups of a lease share an id.
 
+Flags in the version's high bits: 0x10, a session (i32) stands between the variant's length and the
+variant; 0x20, a test: nothing of it counts; 0x40, a ghost: not to be shown, the user is held out.
+
 The MAC is keyed BLAKE2b over all that stands before it (RFC 7693; a keyed hash needs no HMAC
 construction). When the popup was served stands in the impression id, which is a UUIDv7.
 """
@@ -25,12 +28,24 @@ from typing import Final
 
 VERSION: Final = 1
 VERSION_RESERVED: Final = 2
+IN_SESSION: Final = 0x10
+TEST: Final = 0x20
+GHOST: Final = 0x40
 MAX_CHARACTERS: Final = 320
-#: What is left for the user id in 320 characters of base64url, next to the longest variant key.
+#: What is left for the user id in 320 characters of base64url, next to the longest variant key and a session.
 MAX_USER_ID_BYTES: Final = 160
 MIN_SECRET_BYTES: Final = 16
 
 _HEAD = Struct("!BB16sIIB")
+_SESSION = Struct("!i")
+_VERSION_BITS: Final = 0x0F
+_KNOWN_VERSIONS: Final = frozenset(
+    version | flags
+    for version in (VERSION, VERSION_RESERVED)
+    for flags in range(0, (IN_SESSION | TEST | GHOST) + 1, IN_SESSION)
+)
+#: So many characters of a token are its version, its key and its impression id.
+_ID_CHARACTERS: Final = 24
 _MAC_BYTES: Final = 16
 _PERSON: Final = b"tayang-popup-v1\x00"
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -61,6 +76,9 @@ class PopupToken:
     variant: str
     show_by: int  # seconds since the Unix epoch
     reserved: bool = False
+    session: int = 0  # 0: the request named none
+    test: bool = False
+    ghost: bool = False
 
     @property
     def served_ms(self) -> int:
@@ -104,24 +122,28 @@ class TokenSigner:
         now_ms: int,
         show_by: int,
         unit: tuple[int, int] | None = None,
+        session: int = 0,
+        test: bool = False,
+        ghost: bool = False,
     ) -> bytes:
         """The token of a new impression. `user` and `variant` are UTF-8.
 
-        `unit` is what was set aside for it, if anything: the lease's id and the number within.
+        `unit` is what was set aside for it, if anything: the lease's id and the number within. `session` is a
+        hash (`session_hash`), or 0.
         """
-        impression_id = self._new_id(now_ms)
-        version = VERSION
+        impression_id, version = self._new_id(now_ms), VERSION
         if unit is not None:
-            version = VERSION_RESERVED
-            lease_id, number = unit
-            impression_id = (
-                impression_id[:-_RESERVED_BYTES] + number.to_bytes(3, "big") + lease_id.to_bytes(4, "big")
-            )
-        body = (
-            _HEAD.pack(version, self._key_id, impression_id, campaign_id, show_by, len(variant))
-            + variant
-            + user
-        )
+            impression_id, version = _with_unit(impression_id, unit), VERSION_RESERVED
+        named = b""
+        if session:
+            version |= IN_SESSION
+            named = _SESSION.pack(session)
+        if test:
+            version |= TEST
+        if ghost:
+            version |= GHOST
+        head = _HEAD.pack(version, self._key_id, impression_id, campaign_id, show_by, len(variant))
+        body = head + named + variant + user
         mac = self._mac.copy()
         mac.update(body)
         return b2a_base64(body + mac.digest(), newline=False).translate(_URL_SAFE, b"=")
@@ -135,7 +157,7 @@ class TokenSigner:
         except (Base64Error, ValueError) as error:
             raise TokenMalformedError("a token is base64url") from error
         body = raw[:-_MAC_BYTES]
-        if len(body) <= _HEAD.size or body[0] not in (VERSION, VERSION_RESERVED):
+        if len(body) <= _HEAD.size or body[0] not in _KNOWN_VERSIONS:
             raise TokenMalformedError("a token is too short, or of a version that is not known here")
         known = self._macs.get(body[1])
         if known is None:
@@ -145,14 +167,21 @@ class TokenSigner:
         if not hmac.compare_digest(mac.digest(), raw[-_MAC_BYTES:]):
             raise TokenForgedError("the signature does not match")
         version, _, impression_id, campaign_id, show_by, variant_bytes = _HEAD.unpack_from(body)
-        user_at = _HEAD.size + variant_bytes
+        session, variant_at = 0, _HEAD.size
+        if version & IN_SESSION:
+            (session,) = _SESSION.unpack_from(body, variant_at)
+            variant_at += _SESSION.size
+        user_at = variant_at + variant_bytes
         return PopupToken(
             impression_id,
             body[user_at:].decode(),
             campaign_id,
-            body[_HEAD.size : user_at].decode(),
+            body[variant_at:user_at].decode(),
             show_by,
-            version == VERSION_RESERVED,
+            version & _VERSION_BITS == VERSION_RESERVED,
+            session,
+            bool(version & TEST),
+            bool(version & GHOST),
         )
 
     def _new_id(self, now_ms: int) -> bytes:
@@ -163,6 +192,22 @@ class TokenSigner:
             at = 0
         self._random_at = at + _TAIL_BYTES
         return now_ms.to_bytes(6, "big") + self._random[at : at + _TAIL_BYTES]
+
+
+def _with_unit(impression_id: bytes, unit: tuple[int, int]) -> bytes:
+    lease_id, number = unit
+    return impression_id[:-_RESERVED_BYTES] + number.to_bytes(3, "big") + lease_id.to_bytes(4, "big")
+
+
+def impression_id_of(token: bytes) -> bytes:
+    """Of a token that was signed here just now: nothing is verified."""
+    return urlsafe_b64decode(token[:_ID_CHARACTERS])[2:]
+
+
+def session_hash(text: str) -> int:
+    """32 bits, signed, of a session's name; never 0, which stands for none."""
+    (hashed,) = _SESSION.unpack(hashlib.blake2b(text.encode(), digest_size=_SESSION.size).digest())
+    return hashed or 1
 
 
 def _random_tails() -> bytes:

@@ -162,6 +162,7 @@ async def _store(delivery: Delivery, events: Sequence[Event], deadline: float) -
             campaign_id=token.campaign_id,
             variant=token.variant,
             occurred_at_us=occurred_at_us,
+            session=token.session,
         )
         if seq > newest:  # not a resend
             newest = seq
@@ -171,8 +172,10 @@ async def _store(delivery: Delivery, events: Sequence[Event], deadline: float) -
             delivery.exchange.announce(
                 seq=seq,
                 impression_id=token.impression_id,
+                kind=KIND_IMPRESSION,
                 campaign_id=token.campaign_id,
                 occurred_at_us=occurred_at_us,
+                session=token.session,
                 user_id=token.user_id,
             )
         last = max(last, seq)

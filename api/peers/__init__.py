@@ -1,1 +1,1 @@
-"""What the api processes tell each other: impressions that no merge has made visible yet."""
+"""What the api processes tell each other: events that no merge has made visible yet."""

@@ -1,4 +1,4 @@
-"""Announcing this process's impressions to the others, and hearing theirs, through LISTEN and NOTIFY.
+"""Announcing this process's events to the others, and hearing theirs, through LISTEN and NOTIFY.
 
 So a cap counts what another process accepted some milliseconds ago, and not only what is merged and
 replicated. Announcements are a hint: one that is lost arrives with the merge (docs/decisions/0016).
@@ -14,7 +14,7 @@ import asyncpg
 
 from api.background import signalled
 from api.peers.memory import PeerMemory
-from api.peers.message import MessageError, PeerImpression, pack, unpack
+from api.peers.message import MessageError, PeerEvent, pack, unpack
 from buffer.connection import Connect, ConnectionFailedError, bounded, open_connection
 
 log = logging.getLogger("tayang.peers")
@@ -51,9 +51,10 @@ class Exchange:
         self._instance = instance
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
-        self._outbox: deque[PeerImpression] = deque(maxlen=max_rows)
+        self._outbox: deque[PeerEvent] = deque(maxlen=max_rows)
         self._wake = asyncio.Event()
         self._lost = False
+        self._unread = ""
 
     @property
     def peers(self) -> int:
@@ -61,13 +62,21 @@ class Exchange:
         return self.memory.present(PRESENT_SECONDS)
 
     def announce(
-        self, *, seq: int, impression_id: bytes, campaign_id: int, occurred_at_us: int, user_id: str
+        self,
+        *,
+        seq: int,
+        impression_id: bytes,
+        kind: int,
+        campaign_id: int,
+        occurred_at_us: int,
+        session: int,
+        user_id: str,
     ) -> None:
         """Tell the others, if there are any."""
         if not self.connected or not self.peers:
             return
         self._outbox.append(
-            PeerImpression(self._instance, seq, impression_id, campaign_id, occurred_at_us, user_id)
+            PeerEvent(self._instance, seq, impression_id, kind, campaign_id, occurred_at_us, session, user_id)
         )
         self._wake.set()
 
@@ -111,12 +120,14 @@ class Exchange:
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         try:
-            instance, impressions = unpack(str(payload))
+            instance, events = unpack(str(payload))
         except MessageError as error:
-            log.warning("an announcement can't be read: %s", error)
+            if str(error) != self._unread:  # another version's come by the hundred
+                log.warning("an announcement can't be read: %s", error)
+                self._unread = str(error)
             return
         if instance != self._instance:
-            self.memory.heard(instance, impressions)
+            self.memory.heard(instance, events)
 
     def _connection_lost(self, _connection: object) -> None:
         self._lost = True

@@ -1,12 +1,12 @@
-"""Other processes' impressions, from their announcement until a snapshot shows them merged."""
+"""Other processes' events, from their announcement until a snapshot shows them merged."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from api.peers.message import PeerImpression
+from api.peers.message import PeerEvent
 
-_NOTHING: Final[Sequence[PeerImpression]] = ()
+_NOTHING: Final[Sequence[PeerEvent]] = ()
 
 
 class PeerMemory:
@@ -22,21 +22,21 @@ class PeerMemory:
         self._kept_seconds = kept_seconds
         self._clock = clock
         self._heard_at: dict[int, float] = {}
-        self._arrived: deque[tuple[float, PeerImpression]] = deque()
-        self._by_user: dict[str, list[PeerImpression]] = {}
+        self._arrived: deque[tuple[float, PeerEvent]] = deque()
+        self._by_user: dict[str, list[PeerEvent]] = {}
         self._merged_through: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._arrived)
 
-    def heard(self, instance: int, impressions: Iterable[PeerImpression]) -> None:
+    def heard(self, instance: int, events: Iterable[PeerEvent]) -> None:
         """Take a message in."""
         now = self._clock()
         self._heard_at[instance] = now
-        for impression in impressions:
-            if impression.seq > self._merged_through.get(instance, 0):
-                self._arrived.append((now, impression))
-                self._by_user.setdefault(impression.user_id, []).append(impression)
+        for event in events:
+            if event.seq > self._merged_through.get(instance, 0):
+                self._arrived.append((now, event))
+                self._by_user.setdefault(event.user_id, []).append(event)
                 self.received += 1
         while len(self._arrived) > self._max_rows:
             self._drop_oldest()
@@ -53,19 +53,18 @@ class PeerMemory:
 
     def unmerged(
         self, user_id: str, watermarks: Mapping[int, int], known_here: Callable[[bytes], bool]
-    ) -> Collection[PeerImpression]:
-        """The user's impressions above the watermarks of a snapshot, each id once, without those known here.
+    ) -> Collection[PeerEvent]:
+        """The user's events above the watermarks of a snapshot, each key once, without those known here.
 
-        A client may have sent one impression to several processes; it counts once.
+        A client may have sent one event to several processes; it counts once.
         """
         mine = self._by_user.get(user_id, _NOTHING)
         if not mine:
             return ()
         fresh = {
-            impression.impression_id: impression
-            for impression in mine
-            if impression.seq > watermarks.get(impression.instance, 0)
-            and not known_here(impression.impression_id)
+            event.key: event
+            for event in mine
+            if event.seq > watermarks.get(event.instance, 0) and not known_here(event.key)
         }
         return fresh.values()
 

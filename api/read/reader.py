@@ -19,12 +19,11 @@ from api.campaigns.history import History
 from api.errors import ProblemError, busy
 from api.peers.memory import PeerMemory
 from api.read.freshness import Freshness
+from api.read.overlay import add_event
 from api.read.server import Server
 from api.read.snapshot import Snapshot
 from buffer.connection import ConnectionFailedError
-from buffer.contract import KIND_IMPRESSION
 from buffer.pending import PendingList
-from buffer.record import event_key
 
 log = logging.getLogger("tayang.read")
 
@@ -127,13 +126,10 @@ class Reader:
 
     def _overlay(self, history: History, user_id: str, snapshot: Snapshot) -> None:
         for entry in self._pending.of_user(user_id):
-            if entry.seq > snapshot.watermark and entry.kind == KIND_IMPRESSION:
-                history.count(entry.campaign_id, entry.occurred_at_us)
-        for impression in self._peers.unmerged(user_id, snapshot.peer_watermarks, self._known_here):
-            history.count(impression.campaign_id, impression.occurred_at_us)
-
-    def _known_here(self, impression_id: bytes) -> bool:
-        return self._pending.knows(event_key(impression_id, KIND_IMPRESSION))
+            if entry.seq > snapshot.watermark:
+                add_event(history, entry)
+        for event in self._peers.unmerged(user_id, snapshot.peer_watermarks, self._pending.knows):
+            add_event(history, event)
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
         # A replica that was promoted has the primary's work to do: those that are still replicas go first.

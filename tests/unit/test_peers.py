@@ -7,17 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.peers.memory import PeerMemory
-from api.peers.message import MAX_BYTES, MessageError, PeerImpression, pack, unpack
+from api.peers.message import MAX_BYTES, MessageError, PeerEvent, pack, unpack
+from buffer.record import event_key
 
 ME = 7
 INT64 = st.integers(-(2**63), 2**63 - 1)
-IMPRESSIONS = st.builds(
-    PeerImpression,
+EVENTS = st.builds(
+    PeerEvent,
     instance=st.just(ME),
     seq=INT64,
     impression_id=st.binary(min_size=16, max_size=16),
-    campaign_id=st.integers(-(2**31), 2**31 - 1),
+    kind=st.integers(1, 7),
+    campaign_id=st.integers(1, 2**31 - 1),
     occurred_at_us=INT64,
+    session=st.integers(-(2**31), 2**31 - 1),
     user_id=st.text(max_size=40),
 )
 
@@ -30,10 +33,10 @@ class Clock:
 
 
 def impression(
-    seq: int, *, user: str = "ani", instance: int = 1, number: int | None = None
-) -> PeerImpression:
+    seq: int, *, user: str = "ani", instance: int = 1, number: int | None = None, kind: int = 1
+) -> PeerEvent:
     identity = (seq if number is None else number).to_bytes(16, "big")
-    return PeerImpression(instance, seq, identity, 5, 1_000_000 + seq, user)
+    return PeerEvent(instance, seq, identity, kind, 5, 1_000_000 + seq, 0, user)
 
 
 def memory(clock: Clock | None = None, max_rows: int = 100) -> PeerMemory:
@@ -44,8 +47,8 @@ def seqs(held: PeerMemory, watermarks: dict[int, int] | None = None, user: str =
     return [found.seq for found in held.unmerged(user, watermarks or {}, lambda _: False)]
 
 
-@given(st.lists(IMPRESSIONS, max_size=300))
-def test_what_is_packed_is_unpacked_and_no_payload_is_too_long(sent: list[PeerImpression]) -> None:
+@given(st.lists(EVENTS, max_size=300))
+def test_what_is_packed_is_unpacked_and_no_payload_is_too_long(sent: list[PeerEvent]) -> None:
     payloads = pack(ME, sent)
 
     assert all(len(payload) <= 7999 for payload in payloads)
@@ -62,7 +65,7 @@ def test_a_process_without_news_says_that_it_is_there() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "no base64!", b64encode(b"\x02" + bytes(8)).decode(), b64encode(b"\x01" + bytes(12)).decode()],
+    ["", "no base64!", b64encode(b"\x01" + bytes(8)).decode(), b64encode(b"\x02" + bytes(12)).decode()],
 )
 def test_a_strange_payload_is_refused(payload: str) -> None:
     with pytest.raises(MessageError):
@@ -103,8 +106,16 @@ def test_an_impression_that_is_known_here_does_not_count_again() -> None:
     held = memory()
     held.heard(1, [impression(1, number=42), impression(2)])
 
-    known = (42).to_bytes(16, "big")
-    assert [one.seq for one in held.unmerged("ani", {}, lambda identity: identity == known)] == [2]
+    known = event_key((42).to_bytes(16, "big"), 1)
+    assert [one.seq for one in held.unmerged("ani", {}, lambda key: key == known)] == [2]
+
+
+def test_a_popup_s_click_and_its_impression_are_two_events() -> None:
+    held = memory()
+    held.heard(1, [impression(1, number=42), impression(2, number=42, kind=2)])
+    held.heard(2, [impression(8, instance=2, number=42, kind=2)])
+
+    assert sorted(one.kind for one in held.unmerged("ani", {}, lambda _: False)) == [1, 2]
 
 
 def test_what_is_merged_is_forgotten() -> None:

@@ -1,5 +1,6 @@
 """Popup tokens: what was signed comes back, and nothing else is accepted."""
 
+import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from api.tokens import (
     TokenForgedError,
     TokenMalformedError,
     TokenSigner,
+    impression_id_of,
+    session_hash,
 )
 from api.users import user_id_problem
 from buffer.contract import USER_ID_MAX_CHARACTERS, VARIANT_MAX_CHARACTERS
@@ -49,14 +52,48 @@ user_ids = st.text(max_size=USER_ID_MAX_CHARACTERS).filter(lambda user_id: user_
     campaign_id=st.integers(1, 2**31 - 1),
     now_ms=st.integers(0, 2**48 - 1),
     show_by=st.integers(0, 2**32 - 1),
+    unit=st.none() | st.tuples(st.integers(1, 2**31 - 1), st.integers(0, 2**24 - 1)),
+    session=st.integers(-(2**31), 2**31 - 1),
+    test=st.booleans(),
+    ghost=st.booleans(),
 )
 def test_what_was_signed_comes_back(
-    user_id: str, variant: str, campaign_id: int, now_ms: int, show_by: int
+    *,
+    user_id: str,
+    variant: str,
+    campaign_id: int,
+    now_ms: int,
+    show_by: int,
+    unit: tuple[int, int] | None,
+    session: int,
+    test: bool,
+    ghost: bool,
 ) -> None:
-    token = SIGNER.sign(user_id.encode(), campaign_id, variant.encode(), now_ms=now_ms, show_by=show_by)
+    token = SIGNER.sign(
+        user_id.encode(),
+        campaign_id,
+        variant.encode(),
+        now_ms=now_ms,
+        show_by=show_by,
+        unit=unit,
+        session=session,
+        test=test,
+        ghost=ghost,
+    )
     verified = SIGNER.verify(token.decode("ascii"))
-    assert verified == PopupToken(verified.impression_id, user_id, campaign_id, variant, show_by)
+    assert verified == PopupToken(
+        impression_id_of(token),
+        user_id,
+        campaign_id,
+        variant,
+        show_by,
+        unit is not None,
+        session,
+        test,
+        ghost,
+    )
     assert verified.served_ms == now_ms
+    assert unit is None or verified.lease_id == unit[0]
     assert len(token) <= MAX_CHARACTERS
 
 
@@ -64,9 +101,33 @@ def test_the_longest_ids_fit() -> None:
     four_bytes_each = "\U0001f600" * (MAX_USER_ID_BYTES // 4)
     for user_id in ("x" * USER_ID_MAX_CHARACTERS, four_bytes_each):
         assert user_id_problem(user_id) is None
-        token = signed(user_id=user_id, variant="v" * VARIANT_MAX_CHARACTERS, campaign_id=2**31 - 1)
+        token = SIGNER.sign(
+            user_id.encode(),
+            2**31 - 1,
+            b"v" * VARIANT_MAX_CHARACTERS,
+            now_ms=NOW_MS,
+            show_by=SHOW_BY,
+            session=-1,
+        ).decode()
         assert len(token) <= 320
         assert SIGNER.verify(token).user_id == user_id
+
+
+def test_a_token_of_the_version_before_is_read_as_before() -> None:
+    """Written down then, byte by byte: phones hold them while the service is replaced."""
+    body = bytes((1, raw(signed())[1])) + NOW_MS.to_bytes(6, "big") + bytes.fromhex("7000800000000000002a")
+    body += (7).to_bytes(4, "big") + SHOW_BY.to_bytes(4, "big") + b"\x04blueani"
+    key = hashlib.blake2b(NEW.encode(), digest_size=32, person=b"tayang-key").digest()
+    mac = hashlib.blake2b(body, key=key, digest_size=16, person=b"tayang-popup-v1\x00").digest()
+
+    assert SIGNER.verify(text(body + mac)) == PopupToken(body[2:18], "ani", 7, "blue", SHOW_BY)
+
+
+def test_a_session_is_hashed_to_32_bits_and_never_to_none() -> None:
+    assert session_hash("a") == session_hash("a") != session_hash("b")
+    hashes = [session_hash(f"session {n}") for n in range(10_000)]
+    assert all(-(2**31) <= each < 2**31 and each for each in hashes)
+    assert {each > 0 for each in hashes} == {True, False}
 
 
 def test_every_impression_id_is_a_new_uuid_of_version_7() -> None:
@@ -99,9 +160,11 @@ def test_a_reserved_popup_carries_its_unit_in_a_valid_id() -> None:
     assert not SIGNER.verify(signed()).reserved
 
 
-def test_whether_a_unit_is_reserved_is_signed() -> None:
+def test_unit_session_test_and_ghost_are_signed() -> None:
     token = SIGNER.sign(b"ani", 7, b"a", now_ms=NOW_MS, show_by=SHOW_BY, unit=(1, 0)).decode()
-    for original, version in ((token, b"\x01"), (signed(), b"\x02")):
+    flagged = SIGNER.sign(b"ani", 7, b"a", now_ms=NOW_MS, show_by=SHOW_BY, session=7, test=True).decode()
+    others = ((token, b"\x01"), (signed(), b"\x02"), (signed(), b"\x21"), (signed(), b"\x41"))
+    for original, version in (*others, (flagged, b"\x01"), (flagged, b"\x11")):
         with pytest.raises(TokenForgedError):
             SIGNER.verify(text(version + raw(original)[1:]))
 
@@ -185,6 +248,8 @@ def test_bad_secrets_are_refused_at_the_start(secrets: list[str], message: str) 
         "A" * 43,
         "A" * MAX_CHARACTERS,
         text(b"\x03" + raw(signed())[1:]),
+        text(b"\x10" + raw(signed())[1:]),
+        text(b"\x81" + raw(signed())[1:]),
         signed() + "A" * MAX_CHARACTERS,
     ],
 )
