@@ -1,14 +1,17 @@
-"""The admin API: campaigns and their audiences, on the primary, for holders of the admin key."""
+"""The admin API: campaigns, audiences, policy, test users; on the primary, for holders of the admin key."""
 
 from aiohttp import web
 
-from api.admin import campaigns
+from api.admin import campaigns, policy, testers
 from api.admin.audience import AudienceUploads
 from api.admin.auth import Handler, admin_only
 
 _COLLECTION = "/v1/admin/campaigns"
 _ONE = _COLLECTION + "/{id}"
 _AUDIENCE = _ONE + "/audience"
+_POLICY = "/v1/admin/policy"
+_TESTERS = "/v1/admin/test-users"
+_TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} would not take
 
 
 def admin_routes() -> list[web.RouteDef]:
@@ -27,5 +30,10 @@ def admin_routes() -> list[web.RouteDef]:
         ("DELETE", _ONE, campaigns.delete_campaign),
         ("GET", _AUDIENCE, uploads.size),
         ("PUT", _AUDIENCE, uploads.put),
+        ("GET", _POLICY, policy.get_policy),
+        ("PUT", _POLICY, policy.put_policy),
+        ("GET", _TESTERS, testers.list_testers),
+        ("PUT", _TESTER, testers.put_tester),
+        ("DELETE", _TESTER, testers.delete_tester),
     ]
     return [web.route(method, path, admin_only(handler)) for method, path, handler in table]

@@ -37,6 +37,11 @@ async def read_object(request: web.Request, *media_types: str) -> dict[str, Any]
     return _parse_object(body)
 
 
+async def read_optional_object(request: web.Request, *media_types: str) -> dict[str, Any]:
+    """The same; without a body an empty object."""
+    return await read_object(request, *media_types) if request.body_exists else {}
+
+
 async def body_chunks(request: web.Request, *, max_bytes: int) -> AsyncIterator[bytes]:
     """The body (decompressed) in pieces of at most 16 KiB. Raises ProblemError 400, 408 or 413."""
     if (request.content_length or 0) > max_bytes:  # before the client sends it all for nothing

@@ -1,19 +1,24 @@
 """Handlers of /v1/admin/campaigns. Answers carry the version as an ETag; changes must name it."""
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from api.admin import store
 from api.admin.body import choice_parameter, integer_parameter, parameter, read_object
 from api.admin.database import Connection, primary
+from api.admin.documents import JSON, answer, plain, same_value, validated, without_sent_back
 from api.admin.store import MAX_ID, CampaignRef, Row
-from api.admin.validation import invalid_field, invalid_fields
-from api.admin.versions import Expected, etag, expected_version, precondition_required, version_conflict
+from api.admin.validation import invalid_field
+from api.admin.versions import (
+    Expected,
+    conflict_first,
+    etag,
+    expected_version,
+    required_version,
+    version_conflict,
+)
 from api.campaigns.model import Campaign, CampaignIn, apply_patch
 from api.errors import BAD_PARAMETER, ProblemError
 
@@ -21,7 +26,6 @@ Change = Callable[[Row, dict[str, Any]], CampaignIn]
 
 DEFAULT_PAGE: Final = 50
 PAGE_LIMITS: Final = range(1, 201)
-_JSON: Final = "application/json"
 _STATUSES: Final = get_args(CampaignIn.model_fields["status"].annotation)
 #: Given by us: a client may send back what it has read, and nothing else.
 _READ_ONLY: Final = ("id", "created_at", "updated_at")
@@ -41,12 +45,12 @@ async def list_campaigns(request: web.Request) -> web.Response:
         )
     page = rows[:limit]
     following = page[-1]["id"] if len(rows) > limit else None
-    return _answer({"campaigns": [_document(row) for row in page], "next": following})
+    return answer({"campaigns": [_document(row) for row in page], "next": following})
 
 
 async def create_campaign(request: web.Request) -> web.Response:
     """201 with Location; 409 if the key is in use, also by an archived campaign."""
-    campaign = _validated(CampaignIn.model_validate, await read_object(request, _JSON))
+    campaign = _campaign_of(CampaignIn.model_validate, await read_object(request, JSON))
     async with primary(request) as connection:
         row = await store.insert_campaign(connection, campaign)
     return _campaign(row, status=201, headers={"Location": f"{request.path.rstrip('/')}/{row['id']}"})
@@ -63,13 +67,13 @@ async def put_campaign(request: web.Request) -> web.Response:
 
     Idempotent: sent again after a lost answer, it finds its own work done and answers 200 again.
     """
-    body = await read_object(request, _JSON)
+    body = await read_object(request, JSON)
     return await _change(request, body, lambda _, new: CampaignIn.model_validate(new), repeatable=True)
 
 
 async def patch_campaign(request: web.Request) -> web.Response:
     """Replaces the fields that are given; null resets one to its default (RFC 7396, top level)."""
-    body = await read_object(request, "application/merge-patch+json", _JSON)
+    body = await read_object(request, "application/merge-patch+json", JSON)
     return await _change(request, body, lambda row, patch: apply_patch(_stored(row), patch), repeatable=False)
 
 
@@ -89,9 +93,7 @@ async def delete_campaign(request: web.Request) -> web.Response:
 async def _change(
     request: web.Request, body: dict[str, Any], change: Change, *, repeatable: bool
 ) -> web.Response:
-    ref, expected = CampaignRef.parse(request.match_info["id"]), expected_version(request, body)
-    if expected is None:
-        raise precondition_required()
+    ref, expected = CampaignRef.parse(request.match_info["id"]), required_version(request, body)
     async with primary(request) as connection:
         row = await store.find_campaign(connection, ref)
         current = expected.allows(row["version"])
@@ -107,21 +109,8 @@ async def _change(
 
 
 def _changed(row: Row, body: dict[str, Any], change: Change, expected: Expected) -> CampaignIn:
-    stored = _document(row)
-    try:
-        return _validated(
-            lambda new: change(row, new),
-            {name: value for name, value in body.items() if not _sent_back(name, value, stored)},
-        )
-    except ProblemError:
-        # Old read-only fields in the body are no mistake of the client's when it is told to read again.
-        if not expected.allows(row["version"]):
-            raise version_conflict(row["version"]) from None
-        raise
-
-
-def _sent_back(name: str, value: Any, stored: dict[str, Any]) -> bool:
-    return name in _READ_ONLY and bool(value == stored[name])
+    with conflict_first(expected, row["version"]):
+        return _campaign_of(lambda new: change(row, new), without_sent_back(body, _document(row), _READ_ONLY))
 
 
 async def _lost_race(connection: Connection, row: Row) -> Row:
@@ -130,11 +119,8 @@ async def _lost_race(connection: Connection, row: Row) -> Row:
     raise version_conflict(latest["version"])
 
 
-def _validated(validate: Callable[[dict[str, Any]], CampaignIn], body: dict[str, Any]) -> CampaignIn:
-    try:
-        campaign = validate(body)
-    except ValidationError as error:
-        raise invalid_fields(error) from None
+def _campaign_of(validate: Callable[[dict[str, Any]], CampaignIn], body: dict[str, Any]) -> CampaignIn:
+    campaign = validated(validate, body)
     if campaign.key.isdigit():
         raise invalid_field("key", "not_allowed", "needs a letter or a hyphen: digits in a path are an id")
     return campaign
@@ -145,34 +131,13 @@ def _stored(row: Row) -> CampaignIn:
 
 
 def _same(row: Row, campaign: CampaignIn) -> bool:
-    # As text for what is nested: Python takes {"a": 1} and {"a": true} for equal.
-    return all(
-        row[name] == value and (not isinstance(value, (dict, list)) or _text(row[name]) == _text(value))
-        for name, value in campaign.model_dump().items()
-    )
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+    return all(same_value(row[name], value) for name, value in campaign.model_dump().items())
 
 
 def _campaign(row: Row, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return _answer(_document(row), status=status, headers={"ETag": etag(row["version"]), **(headers or {})})
+    return answer(_document(row), status=status, headers={"ETag": etag(row["version"]), **(headers or {})})
 
 
 def _document(row: Row) -> dict[str, Any]:
     """Straight from the row, unchecked: one that was spoilt by hand can still be seen and corrected."""
-    fields = {name: row[name] for name in Campaign.model_fields}
-    return {
-        name: value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else value
-        for name, value in fields.items()
-    }
-
-
-def _answer(
-    document: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return web.Response(body=body, status=status, headers=headers, content_type=_JSON)
+    return {name: plain(row[name]) for name in Campaign.model_fields}

@@ -1,4 +1,4 @@
-"""Campaigns in the database. A row here is a dict by column name, as asyncpg decodes it."""
+"""Campaigns and the policy in the database. A row here is a dict by column name, as asyncpg decodes it."""
 
 import json
 import re
@@ -27,6 +27,8 @@ _FIND: Final = load_sql("find_campaign")
 _INSERT: Final = load_sql("insert_campaign")
 _UPDATE: Final = load_sql("update_campaign")
 _ARCHIVE: Final = load_sql("archive_campaign")
+_FIND_POLICY: Final = load_sql("find_policy")
+_UPDATE_POLICY: Final = load_sql("update_policy")
 
 
 async def init_connection(connection: asyncpg.Connection) -> None:
@@ -92,6 +94,18 @@ async def update_campaign(
 async def archive_campaign(connection: Connection, campaign_id: int, version: int) -> Row | None:
     """None if `version` is not the current one."""
     row = await connection.fetchrow(_ARCHIVE, campaign_id, version)
+    return None if row is None else dict(row)
+
+
+async def find_policy(connection: Connection) -> Row:
+    row = await connection.fetchrow(_FIND_POLICY)
+    assert row is not None  # the migration wrote it
+    return dict(row)
+
+
+async def update_policy(connection: Connection, version: int, document: dict[str, Any]) -> Row | None:
+    """None if `version` is not the current one."""
+    row = await connection.fetchrow(_UPDATE_POLICY, version, document)
     return None if row is None else dict(row)
 
 

@@ -22,6 +22,8 @@ _REMEDIES: Final = {
     "int_type": ("wrong_type", "must be a whole number, without quotes"),
     "int_from_float": ("wrong_type", "must be a whole number"),
     "int_parsing_size": ("too_large", "is too large"),
+    "float_type": ("wrong_type", "must be a number, without quotes"),
+    "finite_number": ("too_large", "is too large"),
     "bool_type": ("wrong_type", "must be true or false"),
     "list_type": ("wrong_type", "must be a list: write [ … ]"),
     "dict_type": ("wrong_type", 'must be an object: write {{"name": value, …}}'),
@@ -37,10 +39,11 @@ _REMEDIES: Final = {
     "timezone_aware": ("no_offset", "needs an offset, such as '2026-11-01T00:00:00+07:00' or a 'Z'"),
 }
 
-#: What a pattern asks for, by the last name in the path.
+#: What a pattern asks for, by the last name in the path that is not a place in a list.
 _PATTERNS: Final = {
     "key": _SLUG,
     "placement": _SLUG,
+    "tags": _SLUG,
     "name": "must hold a visible character",
     "from": "write a time from '00:00' to '23:59'",
     "to": "write a time from '00:00' to '24:00'",
@@ -69,13 +72,20 @@ def invalid(errors: list[dict[str, str]], *, total: int) -> ProblemError:
 def _field_error(error: Any) -> dict[str, str]:
     names = [str(part) for part in error["loc"] if part != "[key]"]
     kind, context = error["type"], error.get("ctx", {})
+    pattern = _PATTERNS.get(_pattern_name(error["loc"]))
     if kind == "value_error":
         code, detail = "not_allowed", str(context["error"])
-    elif kind == "string_pattern_mismatch" and names and names[-1] in _PATTERNS:
-        code, detail = "wrong_form", _PATTERNS[names[-1]]
+    elif kind == "string_pattern_mismatch" and pattern is not None:
+        code, detail = "wrong_form", pattern
     elif kind in _REMEDIES:
         code, remedy = _REMEDIES[kind]
         detail = remedy.format_map(context)
     else:
         code, detail = kind, error["msg"]
     return {"field": ".".join(names)[:MAX_NAME_CHARACTERS], "code": code, "detail": detail}
+
+
+def _pattern_name(location: tuple[int | str, ...]) -> str:
+    """Of a name that is itself at fault, which "[key]" follows, the object that it stands in."""
+    names = location[:-2] if location and location[-1] == "[key]" else location
+    return next((name for name in reversed(names) if isinstance(name, str)), "")

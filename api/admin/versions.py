@@ -1,6 +1,8 @@
-"""Optimistic locking: which version of a campaign the client has read, from If-Match or the body."""
+"""Optimistic locking: which version of a document the client has read, from If-Match or the body."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,17 +41,35 @@ def expected_version(request: web.Request, body: dict[str, Any] | None = None) -
     return Expected(frozenset({version}))
 
 
-def precondition_required() -> ProblemError:
-    return ProblemError(
-        PRECONDITION_REQUIRED,
-        'send the version that you read, as the header \'If-Match: "3"\' or as the member "version"',
-    )
+def required_version(request: web.Request, body: dict[str, Any]) -> Expected:
+    """The same. Raises ProblemError 428 when neither was given."""
+    expected = expected_version(request, body)
+    if expected is None:
+        raise ProblemError(
+            PRECONDITION_REQUIRED,
+            'send the version that you read, as the header \'If-Match: "3"\' or as the member "version"',
+        )
+    return expected
 
 
-def version_conflict(current: int) -> ProblemError:
+@contextmanager
+def conflict_first(expected: Expected, current: int, what: str = "campaign") -> Iterator[None]:
+    """Around the checks of a body: one made from an older version is a conflict before it is wrong.
+
+    The older version's read-only fields in it are no mistake of the client's.
+    """
+    try:
+        yield
+    except ProblemError:
+        if not expected.allows(current):
+            raise version_conflict(current, what) from None
+        raise
+
+
+def version_conflict(current: int, what: str = "campaign") -> ProblemError:
     return ProblemError(
         VERSION_CONFLICT,
-        f"the campaign is at version {current}: read it again, and make your change there",
+        f"the {what} is at version {current}: read it again, and make your change there",
         headers={"ETag": etag(current)},
         current_version=current,
     )
