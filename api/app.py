@@ -30,6 +30,7 @@ from api.http.shedder import Shedder, sheltered
 from api.keys import CONFIG, CONNECTIONS, PRIMARY, PRIMARY_POOL
 from api.peers.exchange import Exchange
 from api.peers.memory import PeerMemory
+from api.previews import PreviewSigner
 from api.read.freshness import Freshness
 from api.read.reader import Reader
 from api.read.servers import primary_server, replica_servers
@@ -161,6 +162,7 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
             config.user_jwt_secret, config.user_jwt_public_key_file, max_tokens=config.verified_max_tokens
         ),
         signer=TokenSigner(config.token_secrets),
+        previews=PreviewSigner(config.token_secrets),
         context_of=context_parser(),
         pending=pending,
         flusher=Flusher(

@@ -98,16 +98,7 @@ class TokenSigner:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        if not secrets:
-            raise ValueError("TAYANG_TOKEN_SECRETS is empty: give at least one secret")
-        self._macs = {}
-        for secret in secrets:
-            if len(secret.encode()) < MIN_SECRET_BYTES:
-                raise ValueError(f"TAYANG_TOKEN_SECRETS: each needs at least {MIN_SECRET_BYTES} bytes")
-            key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"tayang-key").digest()
-            self._macs[key[0]] = hashlib.blake2b(key=key, digest_size=_MAC_BYTES, person=_PERSON)
-        if len(self._macs) < len(secrets):
-            raise ValueError("TAYANG_TOKEN_SECRETS: two secrets share a key id; replace one of them")
+        self._macs = keyed_macs(secrets, person=_PERSON)
         self._key_id = next(iter(self._macs))
         self._mac = self._macs[self._key_id]
         self._random = b""
@@ -208,6 +199,24 @@ def session_hash(text: str) -> int:
     """32 bits, signed, of a session's name; never 0, which stands for none."""
     (hashed,) = _SESSION.unpack(hashlib.blake2b(text.encode(), digest_size=_SESSION.size).digest())
     return hashed or 1
+
+
+def keyed_macs(secrets: Sequence[str], *, person: bytes) -> dict[int, hashlib.blake2b]:
+    """By key id, the signing key first; `person` keeps what is signed for one purpose from another.
+
+    Raises ValueError.
+    """
+    if not secrets:
+        raise ValueError("TAYANG_TOKEN_SECRETS is empty: give at least one secret")
+    macs = {}
+    for secret in secrets:
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"TAYANG_TOKEN_SECRETS: each needs at least {MIN_SECRET_BYTES} bytes")
+        key = hashlib.blake2b(secret.encode(), digest_size=32, person=b"tayang-key").digest()
+        macs[key[0]] = hashlib.blake2b(key=key, digest_size=_MAC_BYTES, person=person)
+    if len(macs) < len(secrets):
+        raise ValueError("TAYANG_TOKEN_SECRETS: two secrets share a key id; replace one of them")
+    return macs
 
 
 def _random_tails() -> bytes:

@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
-from api.admin import campaigns, policy, testers
+from api.admin import campaigns, policy, previews, testers
 from api.admin.audience import AudienceUploads
 from api.admin.auth import Handler, admin_only
 
 _COLLECTION = "/v1/admin/campaigns"
 _ONE = _COLLECTION + "/{id}"
 _AUDIENCE = _ONE + "/audience"
+_PREVIEW = _ONE + "/preview"
 _POLICY = "/v1/admin/policy"
 _TESTERS = "/v1/admin/test-users"
 _TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} would not take
@@ -30,6 +31,7 @@ def admin_routes() -> list[web.RouteDef]:
         ("DELETE", _ONE, campaigns.delete_campaign),
         ("GET", _AUDIENCE, uploads.size),
         ("PUT", _AUDIENCE, uploads.put),
+        ("POST", _PREVIEW, previews.create_preview),
         ("GET", _POLICY, policy.get_policy),
         ("PUT", _POLICY, policy.put_policy),
         ("GET", _TESTERS, testers.list_testers),

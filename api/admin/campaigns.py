@@ -74,7 +74,9 @@ async def put_campaign(request: web.Request) -> web.Response:
 async def patch_campaign(request: web.Request) -> web.Response:
     """Replaces the fields that are given; null resets one to its default (RFC 7396, top level)."""
     body = await read_object(request, "application/merge-patch+json", JSON)
-    return await _change(request, body, lambda row, patch: apply_patch(_stored(row), patch), repeatable=False)
+    return await _change(
+        request, body, lambda row, patch: apply_patch(stored_campaign(row), patch), repeatable=False
+    )
 
 
 async def delete_campaign(request: web.Request) -> web.Response:
@@ -126,7 +128,7 @@ def _campaign_of(validate: Callable[[dict[str, Any]], CampaignIn], body: dict[st
     return campaign
 
 
-def _stored(row: Row) -> CampaignIn:
+def stored_campaign(row: Row) -> CampaignIn:
     return CampaignIn.model_validate({name: row[name] for name in CampaignIn.model_fields})
 
 

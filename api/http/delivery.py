@@ -15,6 +15,7 @@ from api.http.connections import Connections
 from api.http.context import Query
 from api.http.shedder import Shedder
 from api.peers.exchange import Exchange
+from api.previews import PreviewSigner
 from api.read.freshness import Freshness
 from api.read.reader import Reader
 from api.tokens import TokenSigner
@@ -28,6 +29,7 @@ class Delivery:
     config: ApiConfig
     users: UserAuthenticator
     signer: TokenSigner
+    previews: PreviewSigner
     context_of: Callable[[str], Query]
     pending: PendingList
     flusher: Flusher

@@ -8,7 +8,7 @@ answered (invariant I3), and an event is forgotten only when the servers in use 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -132,10 +132,7 @@ class Reader:
             add_event(history, event)
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
-        # A replica that was promoted has the primary's work to do: those that are still replicas go first.
-        for server in sorted(self.servers, key=lambda server: server.is_primary):
-            if not self.in_use(server):
-                continue
+        for server in self.servers_in_use():
             try:
                 snapshot = await server.snapshot(users, self._peers.senders)
                 if not self._covers(snapshot):
@@ -172,6 +169,13 @@ class Reader:
         )
         self._given_up_through = forgotten
         return True
+
+    def servers_in_use(self) -> Iterator[Server]:
+        """In the order of preference. Whether one is in use is asked when its turn comes."""
+        # A replica that was promoted has the primary's work to do: those that are still replicas go first.
+        for server in sorted(self.servers, key=lambda server: server.is_primary):
+            if self.in_use(server):
+                yield server
 
     def in_use(self, server: Server) -> bool:
         return server.usable and not self._freshness.stale(server)
