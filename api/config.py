@@ -49,6 +49,9 @@ class ApiConfig:
     peer_kept_seconds: float = 60.0
     peer_max_rows: int = 100_000
 
+    no_show_interval_seconds: float = 10.0
+    no_show_max_rows: int = 100_000
+
     max_connections: int = 2000
     max_requests_in_flight: int = 250
     queue_wait_max_seconds: float = 0.05

@@ -47,6 +47,16 @@ def announcing_connection(primary: Primary, *, name: str) -> Connect:
     return partial(primary.connect, server_settings=_settings(name, {"synchronous_commit": "off"}))
 
 
+def counting_connection(primary: Primary, *, name: str, statement_seconds: float) -> Connect:
+    """For statistics, whose commits need not be on disk.
+
+    A statement that takes too long is ended by the server. A client that ended it by going away could not
+    know whether it was done all the same, and would count twice.
+    """
+    settings = {"statement_timeout": f"{round(statement_seconds * 1000)}", "synchronous_commit": "off"}
+    return partial(primary.connect, server_settings=_settings(name, settings))
+
+
 async def admin_pool(primary: Primary, *, max_connections: int) -> asyncpg.Pool:
     """A pool that connects when it is first used: the service starts also while the primary is away."""
 

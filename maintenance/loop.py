@@ -20,6 +20,7 @@ from buffer.primary import Primary
 from maintenance.connection import check_version, connect, primary_of
 from maintenance.duty import MERGE_DUTY, PARTITION_DUTY, statement
 from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
+from maintenance.no_shows import forget_no_shows
 from maintenance.partitions import keep_partitions, least_id_at
 from maintenance.settings import MaintenanceConfig
 
@@ -137,6 +138,7 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
                 log.info("partitions: %d created, %d dropped", result.created, result.dropped)
             await connection.execute(_FORGET_INSTANCES, now - INSTANCE_KEPT)
             await forget_uses(connection, now, accept_within_seconds=config.accept_within_seconds)
+            await forget_no_shows(connection, now.date(), daily_count_days=config.daily_count_retention_days)
             await _wait(stop, PARTITION_SECONDS)
 
     return keep_until_stopped

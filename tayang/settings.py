@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         100_000, ge=100, description="others' unmerged impressions remembered (about 0.4 KB each)"
     )
 
+    no_show_interval_seconds: float = Field(
+        10.0, ge=0.1, le=3600, description="pause between two writes of why campaigns were not shown"
+    )
+    no_show_max_rows: int = Field(
+        100_000, ge=1000, description="such counts (campaign and reason) that wait for the primary"
+    )
+
     max_connections: int = Field(2000, ge=1, le=100_000, description="open to one process; then 503")
     max_requests_in_flight: int = Field(
         250, ge=1, description="of each kind, popups and impressions, in one process; then 503"

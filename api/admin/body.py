@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any, Final
 
 from aiohttp import web
@@ -22,6 +24,8 @@ from api.keys import CONFIG
 #: A client that sends nothing for so long is gone, or holds what others wait for.
 STALL_SECONDS: Final = 30.0
 READ_MAX_BYTES: Final = 16 * 1024
+_YEARS: Final = range(1970, 9999)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 async def read_object(request: web.Request, *media_types: str) -> dict[str, Any]:
@@ -89,6 +93,17 @@ def integer_parameter(request: web.Request, name: str, default: int, allowed: ra
     if text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1])) and int(text) in allowed:
         return int(text)
     raise ProblemError(BAD_PARAMETER, f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}")
+
+
+def date_parameter(request: web.Request, name: str, default: date) -> date:
+    text = parameter(request, name, default.isoformat())
+    try:
+        # fromisoformat would take "20261101" and weeks, too.
+        if _DATE.fullmatch(text) and (day := date.fromisoformat(text)).year in _YEARS:
+            return day
+    except ValueError:  # such as the 30th of February
+        pass
+    raise ProblemError(BAD_PARAMETER, f"{name} must be a date such as 2026-11-01")
 
 
 def choice_parameter(request: web.Request, name: str, default: str, allowed: tuple[str, ...]) -> str:
