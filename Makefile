@@ -51,6 +51,7 @@ drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an 
 	$(PYTHON) -m tests.adversity.drills.double_failure
 	$(PYTHON) -m tests.adversity.drills.commit_modes
 	$(PYTHON) -m tests.adversity.drills.flood
+	$(PYTHON) -m tests.adversity.drills.pause
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
 lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tayang.embedded import EmbeddedCluster
-from tests.adversity.drills import double_failure, failover, overshoot
+from tests.adversity.drills import double_failure, failover, overshoot, pause
 from tests.adversity.drills.stack import running_stack
 from tests.adversity.ground import Servers, own_cluster
 from tests.support.directories import servers_directory
@@ -29,6 +29,17 @@ async def test_one_process_overshoots_no_cap(ground: Ground) -> None:
     assert found.journeys == 200
     assert found.too_often == 0
     assert sum(found.beyond.values()) == 40 * len(overshoot.CAPS)
+
+
+async def test_what_is_taken_out_disappears_from_every_worker_and_stays_away(ground: Ground) -> None:
+    cluster, servers, directory = ground
+    plan = pause.Plan(rounds=3, workers=2, campaigns=30, quiet_seconds=0.0)
+    async with running_stack(cluster, servers, directory / "pause", workers=plan.workers) as stack:
+        found = await pause.measure(stack, plan)
+
+    assert {way: len(delays) for way, delays in found.delays.items()} == dict.fromkeys(pause.WAYS, 2)
+    assert found.answers > plan.rounds * plan.workers * plan.answers
+    assert found.came_back == 0
 
 
 async def test_a_logged_buffer_loses_nothing_when_all_is_killed_together(ground: Ground) -> None:
