@@ -7,7 +7,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from api import errors
-from api.campaigns.live import LiveCampaign, LiveVariant, compile_campaign
+from api.campaigns.experiments import LiveVariant
+from api.campaigns.live import LiveCampaign, compile_campaign
 from api.campaigns.model import Campaign
 from api.errors import ProblemError, busy
 from api.http.delivery import Delivery

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from api.campaigns.live import LiveCampaign, LiveVariant
+from api.campaigns.experiments import LiveVariant
+from api.campaigns.live import LiveCampaign
 from api.errors import ProblemError
 from api.http.previews import previewed
 from api.previews import Preview
