@@ -119,3 +119,18 @@ def _week_of_minutes(schedule: Sequence[Daypart]) -> bytes:
 def _minute_of_day(clock: str) -> int:
     hours, minutes = clock.split(":")
     return int(hours) * 60 + int(minutes)
+
+
+def slots_of_week(schedule: Sequence[Daypart]) -> list[tuple[int, int]]:
+    """The stretches of the week inside a slot, in order and apart: minutes since Monday 00:00, end exclusive.
+
+    One that runs from Sunday into Monday is told as two.
+    """
+    week = _week_of_minutes(schedule)
+    found: list[tuple[int, int]] = []
+    start = week.find(1)
+    while start >= 0:
+        end = week.find(0, start) % (WEEK_MINUTES + 1)  # -1, no end, becomes the week's
+        found.append((start, end))
+        start = week.find(1, end)
+    return found
