@@ -177,7 +177,12 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
         exchange=exchange,
         leases=lease_keeper(config, primary, instance, lambda: reader.catalog),
         uses=use_queue(config, primary),
-        soft_budgets=SoftPoller(reader, pending, poll_seconds=config.budget_poll_seconds),
+        soft_budgets=SoftPoller(
+            reader,
+            pending,
+            processes=lambda: exchange.peers + 1,
+            poll_seconds=config.budget_poll_seconds,
+        ),
         connections=Connections(config, shedder),
         shedder=shedder,
     )

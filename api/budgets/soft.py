@@ -28,18 +28,20 @@ Days = Mapping[int, Mapping[date, int]]
 
 
 class SoftPoller:
-    """`run()` is one task."""
+    """`run()` is one task. `processes` tells how many serve popups, this one among them."""
 
     def __init__(
         self,
         reader: Reader,
         pending: PendingList,
         *,
+        processes: Callable[[], int],
         poll_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._reader = reader
         self._pending = pending
+        self._processes = processes
         self._poll_seconds = poll_seconds
         self._clock = clock
         self._older: dict[int, int] = {}
@@ -80,7 +82,7 @@ class SoftPoller:
         for campaign_id, budget in budgets.items():
             by_day = latest.get(campaign_id, {})
             total = self._older.get(campaign_id, 0) + sum(by_day.values())
-            budget.update(total=total, by_day=by_day, watermark=watermark)
+            budget.update(total=total, by_day=by_day, watermark=watermark, processes=self._processes())
         return True
 
     async def _read_older(self, server: Server, campaigns: Sequence[int]) -> None:

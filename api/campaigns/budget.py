@@ -3,18 +3,19 @@
 Times are microseconds since the epoch. A budget for each day is one of the days of the campaign's zone.
 """
 
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, NamedTuple
+from math import ceil
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from api.campaigns.curve import Curve, Pace
+from api.campaigns.pacing import Count, InFlight
+from api.campaigns.unmerged import Unmerged
 from api.campaigns.windows import local_day
 
 _ALWAYS_US: Final = 2**63
-#: Pending impressions are kept one by one up to here, then in groups: bounded also when no answer comes.
-_GROUPS_MAX: Final = 10_000
 
 
 class Day(NamedTuple):
@@ -23,22 +24,25 @@ class Day(NamedTuple):
     end_us: int  # exclusive
 
 
+class Shortage(NamedTuple):
+    """Why a budget leaves no room: of the `limit`, so much is `used`, and `allowed` so far.
+
+    `until_us`: when there is room again if nothing more is spent; None if never, or if that can't be told.
+    """
+
+    code: Literal["out_of_budget", "paced"]
+    limit: Literal["total", "per_day"]
+    used: int
+    allowed: int
+    until_us: int | None
+
+
 class Reservation(NamedTuple):
     """One unit of a lease. `number` tells it from the lease's others."""
 
     lease_id: int
     number: int
     end_us: int  # exclusive: an impression at or after it would fall into another day
-
-
-class Shortage(NamedTuple):
-    """Why nothing is left: `used` of `allowed`, until when if nothing more is spent (None: for good)."""
-
-    code: str
-    limit: str  # "total" or "per_day"
-    used: int
-    allowed: int
-    until_us: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +84,7 @@ class Stock:
         return any(_within(lease, now_us) for lease in self.leases)
 
     def why_not(self, now_us: int) -> Shortage | None:
+        """None exactly if there is room. No more is known here than that there are no free units."""
         if self.has_room(now_us):
             return None
         return Shortage("out_of_budget", "per_day" if self._per_day else "total", 0, 0, None)
@@ -108,66 +113,123 @@ class Stock:
 class SoftBudget:
     """Merged impressions of all processes and the pending ones of this one, against the limits.
 
+    With a pace also against its curve, and then together with those that are about to come.
     Nothing is known before the first `update`: until then nothing is served.
     """
 
-    def __init__(self, zone: ZoneInfo, *, total: int | None, per_day: int | None) -> None:
-        self.limit(zone, total=total, per_day=per_day)
+    def __init__(
+        self, zone: ZoneInfo, *, total: int | None, per_day: int | None, pace: Pace | None = None
+    ) -> None:
         self._known = False
         self._merged_total = 0
         self._merged: Mapping[date, int] = {}
-        self._pending_total = 0
-        self._pending: Counter[date] = Counter()
-        self._groups: deque[_Group] = deque()
+        self._pending = Unmerged()
+        self._processes = 1
+        self._in_flight = InFlight()
+        self._pace: Pace | None = None
+        self.limit(zone, total=total, per_day=per_day, pace=pace)
 
-    def limit(self, zone: ZoneInfo, *, total: int | None, per_day: int | None) -> None:
+    def limit(
+        self, zone: ZoneInfo, *, total: int | None, per_day: int | None, pace: Pace | None = None
+    ) -> None:
         """New limits; what is spent stays spent."""
+        if self._pace is None:
+            self._in_flight = InFlight()  # it knows nothing of what was served without a pace
         self._total = total
         self._per_day = per_day
+        self._pace = pace
         self._day_at = day_finder(zone)
+        self._curve_day: Day | None = None
+        self._curve = Curve(0, 0, None, zone)
 
     def has_room(self, now_us: int) -> bool:
-        if not self._known:
-            return False
-        if self._total is not None and self._merged_total + self._pending_total >= self._total:
-            return False
-        if self._per_day is None:
-            return True
-        today = self._day_at(now_us).date
-        return self._merged.get(today, 0) + self._pending[today] < self._per_day
+        return self._shortage(now_us) is None
 
     def why_not(self, now_us: int) -> Shortage | None:
-        if self.has_room(now_us):
-            return None
-        return Shortage("out_of_budget", "total", 0, 0, None)
+        """None exactly if there is room."""
+        short = self._shortage(now_us)
+        return None if short is None else short._replace(until_us=self._until_us(short, now_us))
 
-    def reserve(self, _now_us: int) -> None:
-        """Nothing is set aside: only impressions count."""
+    def reserve(self, now_us: int) -> None:
+        """A popup is served. Nothing is set aside, since only impressions count; but one is expected."""
+        if self._pace is not None:
+            self._in_flight.served(now_us)
 
-    def add_pending(self, seq: int, occurred_at_us: int) -> None:
-        """An impression that this process has just taken. `seq` rises."""
-        day = self._day_at(occurred_at_us).date
-        groups = self._groups
-        if len(groups) >= _GROUPS_MAX and groups[-1].day == day:
-            groups[-1].seq = seq
-            groups[-1].events += 1
-        else:
-            groups.append(_Group(seq, day))
-        self._pending[day] += 1
-        self._pending_total += 1
+    def add_pending(
+        self, seq: int, occurred_at_us: int, served_us: int | None = None, now_us: int | None = None
+    ) -> None:
+        """An impression that this process has just taken. `seq` rises.
 
-    def update(self, *, total: int, by_day: Mapping[date, int], watermark: int) -> None:
-        """What one snapshot shows as merged: ever, in the latest days, and of this process."""
-        self._known = True
+        `served_us`: when its popup was; `now_us`, unless that is when the impression occurred.
+        """
+        self._pending.add(seq, self._day_at(occurred_at_us).date)
+        self._in_flight.spent(self._processes)
+        if served_us is not None:
+            self._in_flight.confirmed((occurred_at_us if now_us is None else now_us) - served_us)
+
+    def update(self, *, total: int, by_day: Mapping[date, int], watermark: int, processes: int = 1) -> None:
+        """What one snapshot shows as merged: ever, in the latest days, and of this process.
+
+        `processes`: how many there are, this one among them.
+        """
+        before = self._merged_total + processes * self._pending.total
         self._merged_total = total
         self._merged = by_day
-        groups = self._groups
-        while groups and groups[0].seq <= watermark:
-            merged = groups.popleft()
-            self._pending_total -= merged.events
-            self._pending[merged.day] -= merged.events
-            if not self._pending[merged.day]:
-                del self._pending[merged.day]
+        self._processes = processes
+        self._pending.forget(watermark)
+        if self._known:
+            self._in_flight.spent(total + processes * self._pending.total - before)
+        self._known = True
+
+    def _shortage(self, now_us: int) -> Shortage | None:
+        """The first limit that leaves no room, without the time until which."""
+        if not self._known:
+            return Shortage("out_of_budget", "per_day" if self._total is None else "total", 0, 0, None)
+        used = self._merged_total + self._pending.total
+        if self._total is not None and used >= self._total:
+            return Shortage("out_of_budget", "total", used, self._total, None)
+        if self._per_day is not None:
+            used = self._used_on(self._day_at(now_us).date)
+            if used >= self._per_day:
+                return Shortage("out_of_budget", "per_day", used, self._per_day, None)
+        return None if self._pace is None else self._ahead(now_us)
+
+    def _ahead(self, now_us: int) -> Shortage | None:
+        """The first limit of which more is used, or is about to be, than is due by now."""
+        expected = self._in_flight.expected(now_us, self._processes)
+        for count in self._counts(now_us):
+            due = count.due(now_us)
+            if count.known + expected >= due:
+                return Shortage("paced", count.limit, count.used, ceil(due), None)
+        return None
+
+    def _counts(self, now_us: int) -> list[Count]:
+        """Of the limits that have a pace."""
+        assert self._pace is not None, "asked by a pace"
+        counts, others = [], self._processes - 1
+        if self._total is not None and self._pace.flight is not None:
+            mine = self._pending.total
+            used = self._merged_total + mine
+            counts.append(Count("total", self._total, self._pace.flight, used, used + others * mine))
+        if self._per_day is not None:
+            day = self._day_at(now_us)
+            if day is not self._curve_day:
+                self._curve_day, self._curve = day, self._pace.over(day.first_us, day.end_us)
+            mine = self._pending.by_day[day.date]
+            used = self._used_on(day.date)
+            counts.append(Count("per_day", self._per_day, self._curve, used, used + others * mine))
+        return counts
+
+    def _used_on(self, day: date) -> int:
+        return self._merged.get(day, 0) + self._pending.by_day[day]
+
+    def _until_us(self, short: Shortage, now_us: int) -> int | None:
+        """When this limit leaves room again if nothing more is spent. None: never, or not known."""
+        next_day_us = self._day_at(now_us).end_us if short.limit == "per_day" else None
+        if short.code == "out_of_budget":
+            return next_day_us if self._known else None
+        count = next(each for each in self._counts(now_us) if each.limit == short.limit)
+        return count.room_from_us(now_us, self._in_flight, self._processes) or next_day_us
 
 
 Budget = Stock | SoftBudget
@@ -184,15 +246,6 @@ def day_finder(zone: ZoneInfo) -> Callable[[int], Day]:
         return day
 
     return day_at
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """Pending impressions of one day; `seq` is the last one's."""
-
-    seq: int
-    day: date
-    events: int = 1
 
 
 def _within(lease: Lease, now_us: int) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from api.campaigns.budget import Budget, SoftBudget, Stock
+from api.campaigns.curve import pace_of
 from api.campaigns.experiments import Draw, LiveVariant, hash_of, holdout, variant_for
 from api.campaigns.model import Campaign, Variant
 from api.campaigns.rules import Check, Rule, flight_of, rules_of
@@ -115,10 +116,11 @@ def _budget(campaign: Campaign, zone: ZoneInfo, previous: Budget | None) -> Budg
         return None
     if limits.hard:
         return Stock(zone, per_day=limits.per_day is not None)
+    pace = pace_of(campaign, zone)
     if isinstance(previous, SoftBudget):
-        previous.limit(zone, total=limits.total, per_day=limits.per_day)
+        previous.limit(zone, total=limits.total, per_day=limits.per_day, pace=pace)
         return previous
-    return SoftBudget(zone, total=limits.total, per_day=limits.per_day)
+    return SoftBudget(zone, total=limits.total, per_day=limits.per_day, pace=pace)
 
 
 def _variant(campaign: Campaign, variant: Variant) -> LiveVariant:

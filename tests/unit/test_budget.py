@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.campaigns import budget as budget_module
+from api.campaigns import unmerged
 from api.campaigns.budget import Lease, SoftBudget, Stock
 from api.campaigns.live import LiveCampaign, compile_campaign
 from api.campaigns.model import Campaign
@@ -213,7 +213,7 @@ def test_a_budget_that_becomes_hard_or_soft_begins_anew() -> None:
 def test_pending_is_what_was_added_above_the_watermark(steps: list[tuple[int, int]], groups: int) -> None:
     """However few groups there are, nothing pending is missed, and all is forgotten once it is merged."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget_module, "_GROUPS_MAX", groups)
+        patch.setattr(unmerged, "_GROUPS_MAX", groups)
         some = soft(per_day=1_000_000)
         added: list[tuple[int, int]] = []
         watermark = 0
@@ -226,8 +226,8 @@ def test_pending_is_what_was_added_above_the_watermark(steps: list[tuple[int, in
                 some.update(total=0, by_day={}, watermark=watermark)
         for day in range(3):
             above = sum(seq > watermark and each == day for seq, each in added)
-            assert some._pending[TODAY + timedelta(days=day)] >= above
+            assert some._pending.by_day[TODAY + timedelta(days=day)] >= above
         changes = sum(before != after for (_, before), (_, after) in pairwise(added))
-        assert len(some._groups) <= groups + changes
+        assert len(some._pending.groups) <= groups + changes
         some.update(total=0, by_day={}, watermark=len(added))
-        assert (some._pending_total, +some._pending, len(some._groups)) == (0, {}, 0)
+        assert (some._pending.total, +some._pending.by_day, len(some._pending.groups)) == (0, {}, 0)
