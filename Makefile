@@ -15,7 +15,7 @@ READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos drills lock clean
+.PHONY: help run test lint fmt bench chaos drills pacing lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an 
 	$(PYTHON) -m tests.adversity.drills.commit_modes
 	$(PYTHON) -m tests.adversity.drills.flood
 	$(PYTHON) -m tests.adversity.drills.pause
+
+pacing: $(DEV_STAMP) ## Simulate days of evenly paced budgets, and draw docs/pacing.svg (two minutes)
+	$(PYTHON) -m tests.simulations.pacing --picture docs/pacing.svg
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
 lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml
