@@ -394,6 +394,25 @@ async def _daily(connection: asyncpg.Connection, campaign: int, days: dict[Any, 
         )
 
 
+async def test_an_even_pace_reckons_with_popups_that_are_out_and_with_other_processes(
+    start_service: ServiceFactory,
+) -> None:
+    first, _second = await start_service(), await start_service()
+    now = datetime.now(UTC)
+    flight = {
+        "starts_at": (now - timedelta(hours=1)).isoformat(),
+        "ends_at": (now + timedelta(hours=1)).isoformat(),
+    }
+    campaign = await first.create("even", **flight, budget={"total": 3, "pacing": "even"})
+    budget = await known(first, campaign)
+    await until(lambda: budget._processes == 2, "the first knows that it is not alone")
+    assert await keys(first) == ["even"]
+    short = budget.why_not(time.time_ns() // 1000)
+    assert short is not None
+    assert short[:4] == ("paced", "total", 0, 2), "1.5 are due, one is out, and perhaps one of the other's"
+    assert await keys(first) == []
+
+
 # The rest.
 
 
@@ -424,7 +443,8 @@ async def test_uses_are_forgotten_when_they_can_be_sent_no_more(database: Databa
 @pytest.mark.parametrize(
     ("budget", "field", "said"),
     [
-        ({"total": 5, "pacing": "even"}, "budget", "per_day"),
+        ({"total": 5, "pacing": "even"}, "budget", "starts_at and ends_at"),
+        ({"per_day": 5, "pacing": "even", "hard": True}, "budget", "'asap'"),
         ({"hard": True}, "budget", "total, per_day"),
         ({"total": 0}, "budget.total", "at least 1"),
     ],
