@@ -20,7 +20,7 @@ from tests.oracle.shrink import shrunk, written
 _STOPPED: Final = 130
 #: With fewer cases a share says little.
 _COVERAGE_MIN_CASES: Final = 2_000
-_LINES: Final = 10
+_LINES: Final = 20
 
 
 def main(

@@ -8,6 +8,7 @@ from typing import Final
 from tests.oracle.documents import Document
 
 _MINUTE: Final = timedelta(minutes=1)
+_QUARTER: Final = timedelta(minutes=15)
 _DAY: Final = timedelta(days=1)
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: No zone is further from UTC.
@@ -44,11 +45,11 @@ def next_periods(window: str, now: datetime, zone: tzinfo) -> Iterator[datetime]
 def first_instant(day: date, zone: tzinfo) -> datetime | None:
     """When a local date begins; None for one that the zone has skipped."""
     start = datetime.combine(day, time(), UTC) - _FURTHEST
-    for minutes in range(2 * 16 * 60):
-        instant = start + minutes * _MINUTE
-        if instant.astimezone(zone).date() == day:
-            return instant
-    return None
+    quarters = (start + _QUARTER * number for number in range(2 * 16 * 4))
+    within = next((each for each in quarters if local_date(each, zone) == day), None)
+    while within is not None and local_date(within - _MINUTE, zone) == day:
+        within -= _MINUTE
+    return within
 
 
 def _begins(first: date, zone: tzinfo) -> Iterator[datetime | None]:
@@ -93,13 +94,12 @@ def active_share(campaign: Document, begin: datetime, now: datetime, end: dateti
     starts = max(filter(None, (begin, _instant(campaign["starts_at"]))))
     ends = min(filter(None, (end, _instant(campaign["ends_at"]))))
     passed = total = 0.0
-    step = timedelta(minutes=15)
     at = begin
     while at < end:
         if starts <= at < ends and on_air(schedule, at, zone):
             total += 1
-            passed += min(1.0, max(0.0, (now - at) / step))
-        at += step
+            passed += min(1.0, max(0.0, (now - at) / _QUARTER))
+        at += _QUARTER
     return passed / total if total else 0.0
 
 

@@ -23,6 +23,7 @@ from tests.oracle.documents import Document, Event, events_of
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED: Final = {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
 _KEPT: Final = 64
+_LIVE: Final = ("live",)
 _INTERACTIONS: Final = {"click": CLICK, "dismiss": DISMISS, "convert": CONVERT, "ghost_convert": CONVERT}
 #: Of a campaign that had another budget before.
 _UNKNOWN: Final = {"units": 1, "total": 0, "today": 0}
@@ -89,7 +90,7 @@ class Engine:
 def _stored(catalog: Catalog, case: Case, documents: Sequence[Document]) -> Stored:
     """What a database with these documents tells a process that has this catalog."""
     version = catalog.version + 1
-    live = [campaign for campaign in documents if campaign["status"] == "live"]
+    live = [campaign for campaign in documents if campaign["status"] in _LIVE]
     known = [campaign for campaign in case["before"] if campaign["id"] in catalog.campaigns]
     changed = [
         Campaign.model_validate_json(json.dumps({**campaign, **_STORED, "version": version}))

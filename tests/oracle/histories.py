@@ -40,7 +40,7 @@ def _event(random: Random, campaign: int, kind: str, at: datetime) -> dict[str, 
     event: dict[str, Any] = {"campaign": campaign, "kind": kind, "at": at.isoformat()}
     if kind in ("impression", "ghost"):
         event["session"] = random.choice((*SESSIONS, None))
-        event["times"] = random.choice((1,) * 40 + (3, 63, 64, 65, 70))
+        event["times"] = random.choice((1,) * 30 + (3, 63, 64, 65, 70))
     return event
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from tests.oracle.cases import random_case
 from tests.oracle.compare import disagreements
 
-_CHUNK_CASES: Final = 250
+_CHUNK_CASES: Final = 100
 
 
 @dataclass
