@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from tests.oracle.documents import Document
+from tests.oracle.documents import Document, instant
 
 _MINUTE: Final = timedelta(minutes=1)
 _QUARTER: Final = timedelta(minutes=15)
@@ -89,19 +89,21 @@ def daypart_edges(schedule: Sequence[Document], now: datetime, zone: tzinfo) -> 
 
 
 def active_share(campaign: Document, begin: datetime, now: datetime, end: datetime, zone: tzinfo) -> float:
-    """The part of the active time from `begin` to `end` that has passed now; in steps of 15 minutes."""
+    """The part of the active time from `begin` to `end` that has passed now, added up minute by minute."""
     schedule = campaign["schedule"] if campaign["schedule_timezone"] == "campaign" else []
-    starts = max(filter(None, (begin, _instant(campaign["starts_at"]))))
-    ends = min(filter(None, (end, _instant(campaign["ends_at"]))))
-    passed = total = 0.0
-    at = begin
-    while at < end:
-        if starts <= at < ends and on_air(schedule, at, zone):
-            total += 1
-            passed += min(1.0, max(0.0, (now - at) / _QUARTER))
-        at += _QUARTER
+    first = max(filter(None, (begin, instant(campaign["starts_at"]))))
+    last = min(filter(None, (end, instant(campaign["ends_at"]))))
+    if not schedule:
+        return _overlap(first, last, begin, now) / (last - first) if first < last else 0.0
+    passed = total = timedelta()
+    minute = begin
+    while minute < end:
+        if on_air(schedule, minute, zone):
+            total += _overlap(minute, minute + _MINUTE, first, last)
+            passed += _overlap(minute, minute + _MINUTE, first, min(last, now))
+        minute += _MINUTE
     return passed / total if total else 0.0
 
 
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _overlap(one: datetime, one_end: datetime, other: datetime, other_end: datetime) -> timedelta:
+    return max(timedelta(), min(one_end, other_end) - max(one, other))

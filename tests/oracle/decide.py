@@ -29,6 +29,17 @@ class Verdict:
     """The failing rules in the order of evaluation, `outranked` before them; none for what was chosen."""
 
     rules: tuple[Rule, ...]
+    own: tuple[Rule, ...] = ()  # all that look at the campaign alone, failing or not
+
+    def again(self, now: datetime) -> datetime | None:
+        """The earliest later instant at which none of them fails; None: never, as things stand."""
+        failing: Sequence[Rule] = self.rules
+        then: datetime | None = now
+        while failing and then is not None:
+            untils = [rule.until(then) for rule in failing]
+            then = None if None in untils else max(until for until in untils if until is not None)
+            failing = [] if then is None else [rule for rule in self.own if rule.fails(then)]
+        return then
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -105,7 +116,7 @@ class _Walk:
             self.shown_now.update(["", *campaign["tags"]])
 
     def _reject(self, campaign: Document, rules: Sequence[Rule]) -> None:
-        self.result.of[campaign["id"]] = Verdict(tuple(rules))
+        self.result.of[campaign["id"]] = Verdict(tuple(rules), tuple(own_rules(campaign, self.s)))
 
     def _refusing(self, campaign: Document) -> list[Rule]:
         """What the policy and the campaign's tags have against one more."""

@@ -47,7 +47,8 @@ class EngineDraws:
 class Outcome:
     """Ids in the order of the answer; `reasons` why campaigns were not shown, as the engine counts them.
 
-    As it explains: `ranking`, and for each live campaign the rules that fail with their `until`.
+    As it explains: `ranking`, and for each live campaign the rules that fail with their `until`, and from
+    when on it may be shown again.
     """
 
     chosen: list[int]
@@ -55,6 +56,7 @@ class Outcome:
     reasons: dict[int, str]
     ranking: list[int]
     explained: dict[int, list[tuple[str, datetime | None]]]
+    again: dict[int, datetime | None]
 
 
 class Engine:
@@ -84,6 +86,7 @@ class Engine:
             reasons,
             [verdict.campaign.id for verdict in verdicts if verdict.rank is not None],
             {verdict.campaign.id: _told(verdict) for verdict in verdicts},
+            {verdict.campaign.id: _moment(verdict.again_us(asked)) for verdict in verdicts},
         )
 
 
@@ -162,10 +165,11 @@ def _ids(eligible: Iterable[tuple[LiveCampaign, Any]]) -> list[int]:
 
 
 def _told(verdict: Verdict) -> list[tuple[str, datetime | None]]:
-    return [
-        (each.code, None if each.until_us is None else _EPOCH + timedelta(microseconds=each.until_us))
-        for each in verdict.refusals
-    ]
+    return [(each.code, _moment(each.until_us)) for each in verdict.refusals]
+
+
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
 
 
 def _us(moment: datetime) -> int:

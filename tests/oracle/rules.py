@@ -219,12 +219,11 @@ def _budget(campaign: Document, s: Situation) -> Iterator[Rule]:
             lambda now: calendars.next_periods("day", now, zone),
         )
     if budget["pacing"] == "even":
-        yield Rule("paced", lambda now: _is_paced(campaign, s, now))
+        used = {"total": spent["total"], "per_day": spent["today"]}
+        yield Rule("paced", lambda now: _is_paced(campaign, used, now))
 
 
-def _is_paced(campaign: Document, s: Situation, now: datetime) -> bool:
-    spent = s.spent[campaign["id"]]
-    used = {"total": spent["total"], "per_day": spent["today"]}
+def _is_paced(campaign: Document, used: dict[str, int], now: datetime) -> bool:
     return any(used[name] >= allowed for name, (_, allowed) in curves(campaign, now).items())
 
 
