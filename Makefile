@@ -15,10 +15,10 @@ READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos drills pacing lock clean
+.PHONY: help run test lint fmt bench chaos drills simulations lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # exec: tayang alone handles Ctrl-C and SIGTERM, and its exit code is the recipe's.
 run: $(READY_TO_RUN) ## Start everything: embedded PostgreSQL, API, backoffice, maintenance, examples
@@ -53,8 +53,11 @@ drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an 
 	$(PYTHON) -m tests.adversity.drills.flood
 	$(PYTHON) -m tests.adversity.drills.pause
 
-pacing: $(DEV_STAMP) ## Simulate days of evenly paced budgets, and draw docs/pacing.svg (two minutes)
+simulations: $(DEV_STAMP) ## The engine alone: 200,000 cases against the oracle, pacing, draws, cost (a quarter of an hour)
+	$(PYTHON) -m tests.oracle --cases 200000 --jobs 2
 	$(PYTHON) -m tests.simulations.pacing --picture docs/pacing.svg
+	$(PYTHON) -m tests.simulations.assignment
+	$(PYTHON) -m tests.simulations.selection
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
 lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml
