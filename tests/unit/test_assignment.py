@@ -1,4 +1,4 @@
-"""The draws of 20,000 users are fair (`make assignment`: of a million), and unfair ones would be noticed."""
+"""The draws of 20,000 users are fair (`make simulations`: of a million), and unfair ones would be noticed."""
 
 from collections.abc import Callable
 from itertools import accumulate
