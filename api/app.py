@@ -21,7 +21,7 @@ from api.database import admin_pool, announcing_connection, writer_connection
 from api.http.connections import Connections
 from api.http.context import context_parser
 from api.http.delivery import DELIVERY, Delivery
-from api.http.events import post_impressions
+from api.http.events import post_impressions, post_interactions
 from api.http.health import get_health, get_ready, watch_merge_lag
 from api.http.metrics import METRICS, get_metrics, metrics_board
 from api.http.middleware import problems
@@ -53,6 +53,7 @@ def create_app(config: ApiConfig) -> web.Application:
         [
             web.get("/v1/popups", sheltered(get_popups), allow_head=False),
             web.post("/v1/impressions", sheltered(post_impressions)),
+            web.post("/v1/interactions", sheltered(post_interactions)),
             web.get("/healthz", get_health),
             web.get("/readyz", get_ready),
             web.get("/metrics", get_metrics),

@@ -16,7 +16,7 @@ from api.http.shedder import Gate, Shedder
 
 #: What apps ask. Requests of operators and of the backoffice are never shed.
 _READS: Final = b"GET /v1/popups"
-_WRITES: Final = b"POST /v1/impressions"
+_WRITES: Final = (b"POST /v1/impressions", b"POST /v1/interactions")
 #: An orchestrator that asks whether a flooded process is alive must not be told that it isn't.
 _OPERATORS: Final = (b"GET /healthz ", b"GET /readyz ", b"GET /metrics ")
 _OPERATORS_MAX: Final = 16

@@ -44,6 +44,9 @@ class Delivery:
     oldest: OldestPending = field(default_factory=OldestPending)
     accepted: int = 0  # events answered with 202
     refused: int = 0  # events whose token was refused
+    late: int = 0  # events of campaigns that were over
+    of_tests: int = 0  # events that were accepted and don't count
+    marks_left_out: int = 0  # since the pending list was full
 
 
 DELIVERY: Final = web.AppKey("delivery", Delivery)

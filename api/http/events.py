@@ -1,26 +1,26 @@
-"""`POST /v1/impressions`: token → pending list → COPY → 202, with no database look-up.
+"""`POST /v1/impressions` and `/v1/interactions`: token → pending list → COPY → 202, with no database look-up.
 
-202 means committed in the buffer table, and remembered here until it is merged. Popups that a unit of a
-hard budget was reserved for spend it first, on the primary: `api.http.reserved`.
+202 means committed in the buffer table, and remembered here until it is merged. Impressions of popups that a
+unit of a hard budget was reserved for spend it first, on the primary: `api.http.reserved`.
 """
 
 import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic_core import from_json
 
 from api import errors
-from api.campaigns.budget import SoftBudget
-from api.campaigns.windows import to_us
 from api.errors import ProblemError, busy
+from api.http import kinds
+from api.http.acceptance import accept
 from api.http.delivery import DELIVERY, Delivery
-from api.http.reserved import Event, Rejected, refuse_unreserved, shown_by_us, spend_units
-from api.tokens import TokenForgedError, TokenMalformedError
+from api.http.kinds import KindOf
+from api.http.marks import append
+from api.http.reserved import Event, Rejected, spend_units
 from buffer.contract import KIND_IMPRESSION
 from buffer.flusher import AckTimeoutError
 from buffer.record import event_key
@@ -31,28 +31,44 @@ _ONE_ACCEPTED: Final = b'{"accepted":1,"rejected":[]}'
 
 
 async def post_impressions(request: web.Request) -> web.Response:
+    return await _post(request, "impressions", kinds.impression)
+
+
+async def post_interactions(request: web.Request) -> web.Response:
+    return await _post(request, "interactions", kinds.interaction)
+
+
+async def _post(request: web.Request, plural: str, kind_of: KindOf) -> web.Response:
     delivery = request.app[DELIVERY]
     now_ns = time.time_ns()
     user_id = delivery.users.user_id(request.headers.get("Authorization"), now_ns / 1e9)
-    documents = events_in(await _body(request, delivery.config.body_timeout_seconds), "impressions")
+    documents = events_in(await _body(request, delivery.config.body_timeout_seconds), plural)
     deadline = asyncio.get_running_loop().time() + delivery.config.ack_timeout_seconds
     rejected: dict[int, Rejected] = {}
-    events: list[Event] = []
-    for index, document in enumerate(documents):
+    accepted: list[Event] = []
+    for place, document in enumerate(documents):
         try:
-            events.append(_accept(delivery, document, user_id, now_ns // 1000, index))
+            accepted.append(
+                accept(delivery, document, kind_of, user_id=user_id, now_us=now_ns // 1000, place=place)
+            )
         except Rejected as error:
-            rejected[index] = error
-    if any(event.token.reserved for event in events):
-        _check_room(delivery, events)
-        refused = await spend_units(delivery, events, now_us=now_ns // 1000, deadline=deadline)
+            rejected[place] = error
+    counting = [event for event in accepted if not event.test]
+    if any(event.needs_unit for event in counting):
+        _check_room(delivery, counting)
+        refused = await spend_units(delivery, counting, now_us=now_ns // 1000, deadline=deadline)
         rejected |= refused
-        events = [event for event in events if event.place not in refused]
-    await _store(delivery, events, deadline)
-    delivery.accepted += len(events)
+        counting = [event for event in counting if event.place not in refused]
+    await _store(delivery, counting, deadline)
+    delivery.accepted += len(documents) - len(rejected)
     delivery.refused += len(rejected)
-    if len(documents) > 1:
-        return _answer_to_many(len(events), rejected)
+    delivery.of_tests += sum(event.test for event in accepted)
+    return _answer(len(documents), rejected)
+
+
+def _answer(sent: int, rejected: Mapping[int, Rejected]) -> web.Response:
+    if sent > 1:
+        return _answer_to_many(sent - len(rejected), rejected)
     if rejected:
         raise ProblemError(rejected[0].code, rejected[0].detail)
     return web.Response(body=_ONE_ACCEPTED, status=202, headers=_HEADERS)
@@ -102,48 +118,9 @@ async def _body(request: web.Request, timeout_seconds: float) -> bytes:
         raise ProblemError(errors.REQUEST_TIMEOUT, detail) from error
 
 
-def _accept(delivery: Delivery, document: Any, user_id: str, now_us: int, index: int) -> Event:
-    """Raises Rejected."""
-    if not isinstance(document, dict) or not isinstance(document.get("token"), str):
-        raise Rejected(
-            errors.TOKEN_MALFORMED, "token is missing or no text: send it as GET /v1/popups gave it"
-        )
-    try:
-        token = delivery.signer.verify(document["token"])
-    except TokenMalformedError as error:
-        raise Rejected(errors.TOKEN_MALFORMED, str(error)) from error
-    except TokenForgedError as error:
-        raise Rejected(errors.TOKEN_FORGED, str(error)) from error
-    if token.user_id != user_id:
-        raise Rejected(errors.TOKEN_FOREIGN, "the token was issued to another user than the JWT's")
-    served_us = token.served_ms * 1000
-    within = delivery.config.accept_within_seconds
-    if now_us > served_us + within * 1_000_000:
-        raise Rejected(errors.TOKEN_EXPIRED, f"the popup was served over {within} seconds ago")
-    refuse_unreserved(delivery, token)
-    occurred_at = document.get("occurred_at")
-    # A phone's clock can't move a cap: between serving and now.
-    told_us = now_us if occurred_at is None else min(_instant_us(occurred_at), now_us)
-    if token.reserved:
-        told_us = min(told_us, shown_by_us(token))
-    return Event(index, token, max(served_us, told_us))
-
-
-def _instant_us(text: Any) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
-        raise Rejected(
-            errors.BAD_REQUEST, "occurred_at must be a time such as 2026-11-23T10:00:00Z"
-        ) from error
-    if moment.tzinfo is None:
-        raise Rejected(errors.BAD_REQUEST, "occurred_at needs an offset, such as Z or +07:00")
-    return to_us(moment)
-
-
 def _check_room(delivery: Delivery, events: Sequence[Event]) -> None:
     """Raises ProblemError (503) unless the pending list can take them all."""
-    keys = {event_key(event.token.impression_id, KIND_IMPRESSION) for event in events}
+    keys = {event_key(event.token.impression_id, event.kind) for event in events}
     if not delivery.pending.room_for(keys):
         raise busy(errors.BUFFER_FULL, "Nothing was stored. Send it again after the time in Retry-After.")
 
@@ -152,32 +129,19 @@ async def _store(delivery: Delivery, events: Sequence[Event], deadline: float) -
     """Queue the events together and wait until they are committed. Raises ProblemError (503)."""
     _check_room(delivery, events)
     last = 0
-    newest = delivery.pending.last_seq
-    campaigns = delivery.reader.catalog.campaigns
-    for _, token, occurred_at_us in events:
-        seq = delivery.pending.append(
-            impression_id=token.impression_id,
-            kind=KIND_IMPRESSION,
+    for event in events:
+        token = event.token
+        seq = append(
+            delivery,
             user_id=token.user_id,
             campaign_id=token.campaign_id,
             variant=token.variant,
-            occurred_at_us=occurred_at_us,
-            session=token.session,
+            kind=event.kind,
+            impression_id=token.impression_id,
+            occurred_at_us=event.occurred_at_us,
+            session=token.session if event.kind == KIND_IMPRESSION else 0,
+            late=event.late,
         )
-        if seq > newest:  # not a resend
-            newest = seq
-            campaign = campaigns.get(token.campaign_id)
-            if campaign is not None and isinstance(campaign.budget, SoftBudget):
-                campaign.budget.add_pending(seq, occurred_at_us)
-            delivery.exchange.announce(
-                seq=seq,
-                impression_id=token.impression_id,
-                kind=KIND_IMPRESSION,
-                campaign_id=token.campaign_id,
-                occurred_at_us=occurred_at_us,
-                session=token.session,
-                user_id=token.user_id,
-            )
         last = max(last, seq)
     if last > delivery.pending.acked_through:
         delivery.flusher.wake()

@@ -31,6 +31,9 @@ _DEAD_SECONDS: Final = 10.0
 _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_events_accepted": (CounterMetricFamily, "Events answered with 202", ()),
     "tayang_events_refused": (CounterMetricFamily, "Events whose token was refused", ()),
+    "tayang_events_late": (CounterMetricFamily, "Events of campaigns that were over", ()),
+    "tayang_events_of_tests": (CounterMetricFamily, "Events of tests: answered with 202, not stored", ()),
+    "tayang_marks_left_out": (CounterMetricFamily, "Ghosts and served marks that found no room", ()),
     "tayang_popups_served": (CounterMetricFamily, "Popups in answers", ("campaign",)),
     "tayang_popups_not_shown": (
         CounterMetricFamily,
@@ -48,10 +51,10 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_read_batches": (CounterMetricFamily, "Read batches, by the server that answered", ("server",)),
     "tayang_read_users": (CounterMetricFamily, "Users read", ()),
     "tayang_read_unusable_snapshots": (CounterMetricFamily, "Snapshots behind what was forgotten", ()),
-    "tayang_peers": (GaugeMetricFamily, "Other api processes that announce their impressions", ()),
-    "tayang_peer_impressions_sent": (CounterMetricFamily, "Impressions announced to other processes", ()),
-    "tayang_peer_impressions_received": (CounterMetricFamily, "Impressions that others announced", ()),
-    "tayang_peer_impressions_held": (GaugeMetricFamily, "Others' impressions not yet seen merged", ()),
+    "tayang_peers": (GaugeMetricFamily, "Other api processes that announce their events", ()),
+    "tayang_peer_impressions_sent": (CounterMetricFamily, "Events announced to other processes", ()),
+    "tayang_peer_impressions_received": (CounterMetricFamily, "Events that others announced", ()),
+    "tayang_peer_impressions_held": (GaugeMetricFamily, "Others' events not yet seen merged", ()),
     "tayang_peer_connected": (GaugeMetricFamily, "1 while announcements can be sent and heard", ()),
     "tayang_budget_leases": (GaugeMetricFamily, "Leases of hard budgets with free units", ()),
     "tayang_budget_free_units": (GaugeMetricFamily, "Popups that can be served at once", ("campaign",)),
@@ -173,6 +176,9 @@ class _Once(Collector):
 def samples(delivery: Delivery) -> Iterator[Sample]:
     yield "tayang_events_accepted", [], delivery.accepted
     yield "tayang_events_refused", [], delivery.refused
+    yield "tayang_events_late", [], delivery.late
+    yield "tayang_events_of_tests", [], delivery.of_tests
+    yield "tayang_marks_left_out", [], delivery.marks_left_out
     yield from _campaign_samples(delivery)
     yield from _flush_samples(delivery)
     yield from _read_samples(delivery)

@@ -10,6 +10,7 @@ from api.budgets.uses import UsesUnavailableError
 from api.errors import RESERVATION_EXPIRED, UNAVAILABLE, Code, busy
 from api.http.delivery import Delivery
 from api.tokens import PopupToken
+from buffer.contract import KIND_IMPRESSION
 
 _LAPSED: Final = "the popup's expires_at has passed, and its share of the budget has gone to others"
 _FROM_BEFORE: Final = "the popup was served before the campaign's budget became hard"
@@ -24,11 +25,19 @@ class Rejected(Exception):  # noqa: N818  (it is one, not an error of the reques
 
 
 class Event(NamedTuple):
-    """One impression of a request. One of a reserved popup has to spend its unit."""
+    """One event of a request that may be stored. A test's is not."""
 
     place: int  # in the request
     token: PopupToken
+    kind: int
     occurred_at_us: int
+    late: bool
+    test: bool
+
+    @property
+    def needs_unit(self) -> bool:
+        """An impression of a reserved popup; what is done with the popup then costs nothing."""
+        return self.token.reserved and self.kind == KIND_IMPRESSION
 
 
 def refuse_unreserved(delivery: Delivery, token: PopupToken) -> None:
@@ -49,7 +58,7 @@ async def spend_units(
 
     Raises ProblemError (503) when it can't be told.
     """
-    uses = {event.place: _use(event.token, now_us) for event in events if event.token.reserved}
+    uses = {event.place: _use(event.token, now_us) for event in events if event.needs_unit}
     try:
         spent = await delivery.uses.spend(list(uses.values()), deadline=deadline)
     except UsesUnavailableError as error:

@@ -7,6 +7,7 @@ answered (invariant I3), and an event is forgotten only when the servers in use 
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -78,6 +79,8 @@ class Reader:
         self._queue: deque[tuple[str, asyncio.Future[View]]] = deque()
         self._wake = asyncio.Event()
         self._read_at = -_ANSWERING_SECONDS
+        #: When the last read was begun, in microseconds since the Unix epoch: the catalog is of then.
+        self.read_at_us = 0
         self._given_up_through = 0
 
     async def view(self, user_id: str) -> View:
@@ -133,6 +136,7 @@ class Reader:
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
         for server in self.servers_in_use():
+            asked_at_us = time.time_ns() // 1000
             try:
                 snapshot = await server.snapshot(users, self._peers.senders)
                 if not self._covers(snapshot):
@@ -146,6 +150,7 @@ class Reader:
                 continue
             self.stats.batches[server.name] += 1
             self.latest = snapshot
+            self.read_at_us = asked_at_us
             self._read_at = asyncio.get_running_loop().time()
             self._on_snapshot(snapshot)
             return snapshot
