@@ -28,6 +28,7 @@ from api.http.middleware import problems
 from api.http.popups import get_popups
 from api.http.shedder import Shedder, sheltered
 from api.keys import CONFIG, CONNECTIONS, PRIMARY, PRIMARY_POOL
+from api.no_shows import no_show_writer
 from api.peers.exchange import Exchange
 from api.peers.memory import PeerMemory
 from api.previews import PreviewSigner
@@ -64,6 +65,7 @@ def create_app(config: ApiConfig) -> web.Application:
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(reading)
     app.cleanup_ctx.append(budgeting)
+    app.cleanup_ctx.append(counting)
     app.cleanup_ctx.append(flushing)
     return app
 
@@ -111,6 +113,14 @@ async def budgeting(app: web.Application) -> AsyncIterator[None]:
     ):
         yield
         await delivery.leases.stop(seconds=config.database_timeout_seconds)
+
+
+async def counting(app: web.Application) -> AsyncIterator[None]:
+    config, reader = app[CONFIG], app[DELIVERY].reader
+    writer = no_show_writer(config, app[PRIMARY], reader.catalog.tallies.take)
+    async with background("no-shows", writer.run()):
+        yield
+    await writer.stop(seconds=config.database_timeout_seconds)
 
 
 async def flushing(app: web.Application) -> AsyncIterator[None]:

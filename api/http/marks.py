@@ -3,6 +3,8 @@
 Whoever appends an event here has told the other processes of it, too.
 """
 
+import time
+
 from api.campaigns.budget import SoftBudget
 from api.http.delivery import Delivery
 from buffer.contract import KIND_IMPRESSION
@@ -69,7 +71,7 @@ def append(
     if seq > newest:  # not a resend
         delivery.late += late
         if kind == KIND_IMPRESSION:
-            _spend_softly(delivery, campaign_id, seq, occurred_at_us)
+            _spend_softly(delivery, campaign_id, seq, occurred_at_us, served_us=_served_us(impression_id))
         delivery.exchange.announce(
             seq=seq,
             impression_id=impression_id,
@@ -82,7 +84,14 @@ def append(
     return seq
 
 
-def _spend_softly(delivery: Delivery, campaign_id: int, seq: int, occurred_at_us: int) -> None:
+def _spend_softly(
+    delivery: Delivery, campaign_id: int, seq: int, occurred_at_us: int, *, served_us: int
+) -> None:
     campaign = delivery.reader.catalog.campaigns.get(campaign_id)
     if campaign is not None and isinstance(campaign.budget, SoftBudget):
-        campaign.budget.add_pending(seq, occurred_at_us)
+        campaign.budget.add_pending(seq, occurred_at_us, served_us, time.time_ns() // 1000)
+
+
+def _served_us(impression_id: bytes) -> int:
+    """From a UUIDv7."""
+    return int.from_bytes(impression_id[:6], "big") * 1000

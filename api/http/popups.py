@@ -8,59 +8,61 @@ from aiohttp import web
 
 from api.campaigns.asked import Asked
 from api.campaigns.selection import choose
+from api.http.context import Query
 from api.http.delivery import DELIVERY, Delivery
+from api.http.previews import previewed
+from api.http.serving import Serving
 from api.read.reader import View
+from api.tokens import session_hash
 
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
 async def get_popups(request: web.Request) -> web.Response:
     delivery = request.app[DELIVERY]
-    user_id = delivery.users.user_id(request.headers.get("Authorization"), time.time())
+    now = time.time()
+    user_id = delivery.users.user_id(request.headers.get("Authorization"), now)
     query = delivery.context_of(request.rel_url.raw_query_string)
-    context = query.context
+    preview = await previewed(delivery, query.preview, user_id, now) if query.preview else None
     view = await delivery.reader.view(user_id)
 
-    now_us = time.time_ns() // 1000
-    user = user_id.encode()
-    asked = Asked(
+    asked = asked_by(user_id, query, view, now_us=time.time_ns() // 1000)
+    serving = Serving(delivery, user_id, asked)
+    popups = []
+    if preview is not None:
+        popups.append(serving.preview(*preview))
+        asked.limit -= 1
+    choice = choose(view.catalog.matching(query.context), asked)
+    previewed_id = None if preview is None else preview[0].id
+    popups += [
+        serving.popup(campaign, seen) for campaign, seen in choice.shown if campaign.id != previewed_id
+    ]
+    ghosts = [serving.ghost(campaign) for campaign, _ in choice.ghosts]
+    return web.Response(body=_body(delivery, view, popups, ghosts), headers=_HEADERS)
+
+
+def asked_by(user_id: str, query: Query, view: View, *, now_us: int) -> Asked:
+    """The question as the engine takes it."""
+    return Asked(
         view.history,
-        user=user,
+        user=user_id.encode(),
         now_us=now_us,
-        limit=context.limit,
-        zone=context.zone,
+        limit=query.context.limit,
+        zone=query.context.zone,
+        session=session_hash(query.session) if query.session else 0,
         policy=view.catalog.policy,
         test=user_id in view.catalog.test_users,
     )
-    choice = choose(view.catalog.matching(context), asked)
-
-    now_seconds = now_us // 1_000_000
-    latest = now_seconds + delivery.config.show_within_seconds
-    popups = []
-    for campaign, _ in choice.shown:
-        variant = campaign.variant_for(user)
-        show_by, unit = latest, None
-        if campaign.budget is not None and (reserved := campaign.budget.reserve(now_us)) is not None:
-            unit = reserved.lease_id, reserved.number
-            show_by = min(latest, reserved.end_us // 1_000_000 - 1)
-        token = delivery.signer.sign(
-            user, campaign.id, variant.key, now_ms=now_us // 1000, show_by=show_by, unit=unit
-        )
-        popups.append(variant.head + token + b'","expires_at":"' + _iso_seconds(show_by) + b'"}')
-    return web.Response(body=_body(delivery, view, popups), headers=_HEADERS)
 
 
-def _body(delivery: Delivery, view: View, popups: list[bytes]) -> bytes:
-    return b'{"popups":[%b],"as_of":"%b","next_fetch_seconds":%d}' % (
+def _body(delivery: Delivery, view: View, popups: list[bytes], ghosts: list[bytes | None]) -> bytes:
+    held_out = b",".join(ghost for ghost in ghosts if ghost is not None)
+    return b'{"popups":[%b],%b"as_of":"%b","next_fetch_seconds":%d}' % (
         b",".join(popups),
+        b'"held_out":[%b],' % held_out if held_out else b"",
         _iso_micros(view.snapshot.merged_at),
         delivery.config.next_fetch_seconds,
     )
-
-
-@lru_cache(maxsize=16)
-def _iso_seconds(seconds: int) -> bytes:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
 @lru_cache(maxsize=16)
