@@ -192,12 +192,13 @@ async def test_the_events_of_test_users_never_count(service: Service, database: 
 
 async def test_reasons_are_counted_by_campaign_and_day(start_service: ServiceFactory) -> None:
     service = await start_service(no_show_interval_seconds=0.05)
-    for key, fields in {
+    campaigns: dict[str, dict[str, Any]] = {
         "capped": {"caps": [{"limit": 1, "window": "day"}], "priority": 1},
         "ios": {"targeting": {"attribute": "platform", "op": "eq", "value": "ios"}},
         "first": {"priority": 2},
         "last": {"priority": 3},
-    }.items():
+    }
+    for key, fields in campaigns.items():
         await service.create(key, **fields)
     assert await service.show("ani", f"{HOME}&limit=1&platform=android") == "capped"
     for _ in range(4):
