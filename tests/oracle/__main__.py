@@ -9,18 +9,17 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tests.oracle.cases import random_case
 from tests.oracle.compare import disagreements
 from tests.oracle.coverage import rare, table, uses
+from tests.oracle.progress import Display
 from tests.oracle.run import Played, run
 from tests.oracle.shrink import shrunk, written
 
 _STOPPED: Final = 130
 #: With fewer cases a share says little.
 _COVERAGE_MIN_CASES: Final = 2_000
-_LINES: Final = 20
 
 
 def main(
@@ -41,28 +40,8 @@ def main(
 
 
 def _played(*, seed: int, cases: int, jobs: int) -> Played:
-    console = Console(stderr=True, highlight=False)
-    bar = Progress(
-        TextColumn("deciding"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    done = printed = 0
-
-    def progress(some: int) -> None:
-        nonlocal done, printed
-        done += some
-        bar.update(task, completed=done)
-        if not console.is_terminal and done * _LINES // cases > printed:
-            printed = done * _LINES // cases
-            console.print(f"{done:,}/{cases:,} cases")
-
-    with bar:
-        task = bar.add_task("", total=cases)
-        return run(seed=seed, cases=cases, jobs=jobs, progress=progress)
+    with Display(cases) as display:
+        return run(seed=seed, cases=cases, jobs=jobs, progress=display.add)
 
 
 def _verdict(played: Played, seed: int) -> int:

@@ -5,6 +5,7 @@
 The values are few and the times near each other's edges: every rule fails or holds by a hair, and often.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -25,11 +26,11 @@ _CAMPAIGNS_MAX: Final = 12
 _STEPS_MAX: Final = 3
 
 
-def random_case(seed: int, number: int) -> Case:
-    """The same for the same arguments."""
+def random_case(seed: int, number: int, moments: Mapping[str, Sequence[str]] = MOMENTS) -> Case:
+    """The same for the same arguments. `moments`: by zone, near which it is now."""
     random = Random(f"{seed}/{number}")
-    zone = random.choice(ZONES)
-    now = _now(random, zone)
+    zone = random.choice(tuple(moments))
+    now = _now(random, moments[zone])
     maker = CampaignMaker(random, zone, now)
     campaigns = [maker.campaign(each + 1) for each in range(random.randint(1, _CAMPAIGNS_MAX))]
     before = [maker.campaign(campaign["id"]) if random.random() < 0.4 else campaign for campaign in campaigns]
@@ -63,8 +64,8 @@ def situation(case: Case, step: Case, draws: Draws) -> Situation:
     )
 
 
-def _now(random: Random, zone: str) -> datetime:
-    moment = datetime.fromisoformat(random.choice(MOMENTS[zone]))
+def _now(random: Random, moments: Sequence[str]) -> datetime:
+    moment = datetime.fromisoformat(random.choice(moments))
     shift = random.choice(
         (
             timedelta(),

@@ -43,17 +43,17 @@ def shrunk(case: Case, fails: Callable[[Case], bool], tries_max: int = 5_000) ->
     progress = True
     while progress:
         progress = False
-        for smaller in _smaller(case):
+        for each in smaller(case):
             tries += 1
             if tries > tries_max:
                 return case
-            if fails(smaller):
-                case, progress = smaller, True
+            if fails(each):
+                case, progress = each, True
                 break
     return case
 
 
-def _smaller(case: Case) -> Iterator[Case]:
+def smaller(case: Case) -> Iterator[Case]:
     """One change each; the case itself is left as it is."""
     if case["before"]:
         yield {**case, "before": []}
