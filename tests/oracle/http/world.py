@@ -23,7 +23,7 @@ from tests.support.tokens import SIGNER
 #: Of an api process that is no more: ghosts' history is what no client can send.
 _INSTANCE: Final = 77
 _ACCEPT_WITHIN_SECONDS: Final = 60 * 86_400
-_KEEP_ALL_DAYS: Final = 100_000
+_KEEP_ALL_DAYS: Final = 10_000
 _EVENTS_MAX: Final = 100
 _UNREAL: Final = {"ghost": contract.KIND_GHOST, "served": contract.KIND_SERVED}
 _INTERACTIONS: Final = {
