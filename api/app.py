@@ -18,6 +18,8 @@ from api.budgets.parts import lease_keeper, use_queue
 from api.budgets.soft import SoftPoller
 from api.config import ApiConfig
 from api.database import admin_pool, announcing_connection, writer_connection
+from api.explain.handler import EXPLAINER, Explainer
+from api.explain.watcher import WATCHER, create_watcher
 from api.http.connections import Connections
 from api.http.context import context_parser
 from api.http.delivery import DELIVERY, Delivery
@@ -62,6 +64,7 @@ def create_app(config: ApiConfig) -> web.Application:
         ]
     )
     app[METRICS] = metrics_board(delivery)
+    app[EXPLAINER] = Explainer(delivery.reader, leases=True)
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(reading)
     app.cleanup_ctx.append(budgeting)
@@ -71,14 +74,25 @@ def create_app(config: ApiConfig) -> web.Application:
 
 
 def create_backoffice(config: ApiConfig) -> web.Application:
-    """The admin API alone, for a process of its own: a large upload there can't hold up popups."""
+    """The admin API alone, for a process of its own: a large upload there can't hold up popups.
+
+    It reads as the api processes do, to tell why they show what they show; it has no events of its own.
+    """
     app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
     app[CONFIG] = config
     app[PRIMARY] = _primary(config)
     app[CONNECTIONS] = Connections(config)
+    app[WATCHER] = watcher = create_watcher(config, app[PRIMARY])
+    app[EXPLAINER] = Explainer(watcher.reader, leases=False)
     app.add_routes([web.get("/healthz", get_health), *admin_routes()])
     app.cleanup_ctx.append(primary_pool)
+    app.cleanup_ctx.append(watching)
     return app
+
+
+async def watching(app: web.Application) -> AsyncIterator[None]:
+    async with app[WATCHER].running():
+        yield
 
 
 async def primary_pool(app: web.Application) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from aiohttp import web
 from api.admin import campaigns, no_shows, policy, previews, testers
 from api.admin.audience import AudienceUploads
 from api.admin.auth import Handler, admin_only
+from api.explain.handler import get_explanation
 
 _COLLECTION = "/v1/admin/campaigns"
 _ONE = _COLLECTION + "/{id}"
@@ -19,7 +20,7 @@ _TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} w
 def admin_routes() -> list[web.RouteDef]:
     """Every route under /v1/admin, each behind the admin key.
 
-    They need CONFIG and PRIMARY_POOL (api.keys) in the application, the pool's `init` being
+    They need CONFIG and PRIMARY_POOL (api.keys) and EXPLAINER in the application, the pool's `init` being
     `api.admin.store.init_connection`, and a middleware that renders ProblemError.
     """
     uploads = AudienceUploads()
@@ -39,5 +40,6 @@ def admin_routes() -> list[web.RouteDef]:
         ("GET", _TESTERS, testers.list_testers),
         ("PUT", _TESTER, testers.put_tester),
         ("DELETE", _TESTER, testers.delete_tester),
+        ("GET", "/v1/admin/explain", get_explanation),
     ]
     return [web.route(method, path, admin_only(handler)) for method, path, handler in table]

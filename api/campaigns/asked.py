@@ -1,23 +1,30 @@
 """One request for popups, as the rules see it."""
 
+from collections.abc import Mapping
 from copy import copy
 from datetime import tzinfo
+from typing import Final
 
+from api.campaigns.budget import Budget, Shortage
 from api.campaigns.experiments import hash_of
 from api.campaigns.groups import NO_POLICY, LivePolicy
 from api.campaigns.history import History
 from api.campaigns.live import LiveCampaign
 
+NO_ACCOUNTS: Final[Mapping[Budget, Shortage | None]] = {}
+
 
 class Asked:
     """`user` is the id in UTF-8; `zone` the phone's, None if it didn't say; `session` a hash, 0 if none.
 
-    A test user is never held out.
+    A test user is never held out. `accounts`: what is known of hard budgets where this process's own units
+    are not to be asked; None if there is room.
     """
 
     __slots__ = (
         "_globally_held",
         "_user_hash",
+        "accounts",
         "history",
         "limit",
         "now_us",
@@ -39,6 +46,7 @@ class Asked:
         session: int = 0,
         policy: LivePolicy = NO_POLICY,
         test: bool = False,
+        accounts: Mapping[Budget, Shortage | None] = NO_ACCOUNTS,
     ) -> None:
         self.history = history
         self.user = user
@@ -48,6 +56,7 @@ class Asked:
         self.session = session
         self.policy = policy
         self.test = test
+        self.accounts = accounts
         self._user_hash: int | None = None
         self._globally_held: bool | None = None
 

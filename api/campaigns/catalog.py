@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import cached_property
 
 from api.campaigns.groups import NO_POLICY, LivePolicy, compile_policy
 from api.campaigns.live import LiveCampaign, by_priority, compile_campaign
@@ -66,6 +67,11 @@ class Catalog:
         """The same for a context that does not come again, and is not worth remembering."""
         placement = self.placements.get(context.placement)
         return _NOTHING if placement is None else placement.of_values(context.attributes)
+
+    @cached_property
+    def ordered(self) -> tuple[LiveCampaign, ...]:
+        """All campaigns, of whatever placement, sorted by priority."""
+        return by_priority(list(self.campaigns.values()))
 
     @property
     def known_versions(self) -> dict[int, int]:

@@ -20,17 +20,21 @@ from api.campaigns.rules import (
     refusals,
 )
 from api.campaigns.selection import Answer, Eligible, ranked
+from api.campaigns.targeting import Part
 
 #: How often a moment at which all failing rules pass is looked at again: others may fail by then.
 _LOOKS_AHEAD_MAX: Final = 8
 _NOTHING: Final[Sequence[Refusal]] = ()
+_ALL_MET: Final[Sequence[Part]] = ()
+_MISMATCHES: Final = (Refusal(TARGETING, {}),)  # the parts have the details
 
 
 class Verdict(NamedTuple):
     """`refusals` are all rules that fail, the decisive one first; none if the campaign is shown.
 
     `rank` is the place among the campaigns that pass their own rules, from 1; `order` the last tie-break
-    between those. Verdicts may share their lists.
+    between those. `unmet` are the parts of its targeting that the request doesn't match. Verdicts may share
+    their lists.
     """
 
     campaign: LiveCampaign
@@ -38,6 +42,7 @@ class Verdict(NamedTuple):
     refusals: Sequence[Refusal]
     rank: int | None = None
     order: int | None = None
+    unmet: Sequence[Part] = ()
 
     @property
     def code(self) -> str | None:
@@ -64,43 +69,43 @@ class Verdict(NamedTuple):
 
 def explain(catalog: Catalog, context: Context, asked: Asked) -> list[Verdict]:
     """Of all live campaigns: those that pass their own rules by rank, then the others by priority."""
-    counts = catalog.matching_once(context)
+    matching = frozenset(catalog.matching_once(context).matching)
     passing: list[Eligible] = []
     others: list[Verdict] = []
-    from_the_past = Allowances(asked)
+    from_the_past = Allowances(asked) if asked.policy.groups else None
     seen_of, nobody_held_out = asked.history.of, asked.policy.holdout is None
-    for campaign in counts.matching:
+    for campaign in catalog.ordered:
         plain = nobody_held_out and campaign.holdout is None
         seen = seen_of(campaign.id if plain else asked.counted_as(campaign))
+        matches = campaign in matching
+        failing, unmet = (_NOTHING, _ALL_MET) if matches else _about_the_request(campaign, context)
         for fails in campaign.checks_unseen if seen is None else campaign.checks:
             if fails(asked, seen) is not None:
-                others.append(_refused_by_itself(campaign, seen, (), asked, from_the_past))
+                failing = [*failing, *refusals(campaign.rules, asked, seen)]
                 break
-        else:
+        if not failing:
             passing.append((campaign, seen))
-    elsewhere = [each for each in catalog.campaigns.values() if each.placement != context.placement]
-    for campaign in (*counts.others, *elsewhere):
-        seen = seen_of(asked.counted_as(campaign))
-        about_the_request = _about_the_request(campaign, context)
-        others.append(_refused_by_itself(campaign, seen, about_the_request, asked, from_the_past))
-    others.sort(key=lambda each: (each.campaign.priority, each.campaign.id))
+            continue
+        if from_the_past is not None:
+            failing = [*failing, *from_the_past.refusals(campaign)]
+        if not plain:
+            failing = [*failing, *_held_out(campaign, asked)]
+        others.append(Verdict(campaign, seen, failing, None, None, unmet))
     return _offered(passing, asked) + others
 
 
 def _offered(passing: list[Eligible], asked: Asked) -> list[Verdict]:
-    answer = Answer(asked)
-    user_hash = asked.user_hash
-    failing: Sequence[Refusal]
+    answer, user_hash = Answer(asked), asked.user_hash
     outranked = [Refusal(OUTRANKED, {"limit": asked.limit})]
     only_ranks = answer.allowances is None and asked.policy.holdout is None
     verdicts = []
     for rank, one in enumerate(_by_rank(passing, asked), start=1):
         campaign, seen = one
-        if only_ranks and answer.full and campaign.holdout is None:
-            failing = outranked
-        else:
+        failing: Sequence[Refusal] = outranked
+        if not (only_ranks and answer.full and campaign.holdout is None):
             failing = _refused(one, answer, asked, outranked)
-        verdicts.append(Verdict(campaign, seen, failing, rank, order_of(user_hash, campaign.order_seed)))
+        order = order_of(user_hash, campaign.order_seed)
+        verdicts.append(Verdict(campaign, seen, failing, rank, order))
     return verdicts
 
 
@@ -122,30 +127,14 @@ def _refused(one: Eligible, answer: Answer, asked: Asked, outranked: Sequence[Re
     return [*of_groups, *held_out]
 
 
-def _refused_by_itself(
-    campaign: LiveCampaign,
-    seen: Seen | None,
-    about_the_request: Sequence[Refusal],
-    asked: Asked,
-    from_the_past: Allowances,
-) -> Verdict:
-    failing = [*about_the_request, *refusals(campaign.rules, asked, seen)]
-    failing += from_the_past.refusals(campaign)
-    failing += _held_out(campaign, asked)
-    return Verdict(campaign, seen, failing)
-
-
-def _about_the_request(campaign: LiveCampaign, context: Context) -> Sequence[Refusal]:
-    failing = []
-    if campaign.placement != context.placement:
-        asked_for = {"placement": campaign.placement, "asked": context.placement}
-        failing.append(Refusal(OTHER_PLACEMENT, asked_for))
-    conditions = [
-        part.told(context.attributes) for part in campaign.targeting if not part.matches(context.attributes)
-    ]
-    if conditions:
-        failing.append(Refusal(TARGETING, {"conditions": conditions}))
-    return failing
+def _about_the_request(campaign: LiveCampaign, context: Context) -> tuple[Sequence[Refusal], Sequence[Part]]:
+    """Of a campaign that does not match, and the parts of its targeting that don't."""
+    attributes = context.attributes
+    unmet = [part for part in campaign.targeting if not part.matches(attributes)]
+    if campaign.placement == context.placement:
+        return _MISMATCHES, unmet
+    elsewhere = Refusal(OTHER_PLACEMENT, {"placement": campaign.placement, "asked": context.placement})
+    return ([elsewhere, *_MISMATCHES] if unmet else [elsewhere]), unmet
 
 
 def _held_out(campaign: LiveCampaign, asked: Asked) -> Sequence[Refusal]:

@@ -4,7 +4,7 @@ The first group is all campaigns, then one for each tag that has limits. What is
 at once for what is chosen after it, as if it were shown now.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -119,8 +119,10 @@ class Standing:
         self._group = group
         self._past = past = group.past(asked, exempt)
         self._left = [limit.limit - limit.counted(past, asked) for limit in group.limits]
-        self._taken = 0
         self._open = group.gap_us is None or past.newest_us + group.gap_us <= asked.now_us
+        self._taken = 0
+        self._told: Sequence[Refusal] | None = None
+        self._about: dict[str, Any] = {} if group.tag is None else {"tag": group.tag}
 
     def refuses(self, asked: "Asked") -> str | None:
         """The code of the first limit that admits no more."""
@@ -134,25 +136,34 @@ class Standing:
 
     def take(self) -> None:
         """One more is shown now."""
-        self._taken += 1
         self._left = [left - 1 for left in self._left]
         self._open = self._group.gap_us is None
+        self._taken += 1
+        self._told = None
 
-    def refusals(self, asked: "Asked") -> Iterator[Refusal]:
+    def refusals(self, asked: "Asked") -> Sequence[Refusal]:
         """All limits that admit no more, the first one being that of `refuses`."""
+        if self._told is None:
+            self._told = [*self._of_limits(asked), *self._of_gap(asked)]
+        return self._told
+
+    def _of_limits(self, asked: "Asked") -> Iterator[Refusal]:
         group = self._group
-        about: dict[str, Any] = {} if group.tag is None else {"tag": group.tag}
         for limit, left in zip(group.limits, self._left, strict=True):
-            detail = {**about, "window": limit.written, "limit": limit.limit, "count": limit.limit - left}
+            about = {**self._about, "window": limit.written, "limit": limit.limit}
             if limit.window.kind == "session" and not asked.session:
-                yield Refusal(NO_SESSION, {**about, "window": "session", "limit": limit.limit})
+                of = "policy" if group.tag is None else "tag"
+                yield Refusal(NO_SESSION, {"of": of, **about})
             elif left <= 0:
-                yield Refusal(group.capped, detail, limit.until_us(self._past, asked, self._taken))
-        if not self._open:
-            assert group.gap_us is not None
-            newest_us = max(self._past.newest_us, asked.now_us) if self._taken else self._past.newest_us
-            until_us = newest_us + group.gap_us
-            yield Refusal(group.gap, {**about, "seconds": group.gap_us // 1_000_000}, until_us)
+                about |= {"count": limit.limit - left, "chosen_before": self._taken}
+                yield Refusal(group.capped, about, limit.until_us(self._past, asked, self._taken))
+
+    def _of_gap(self, asked: "Asked") -> Iterator[Refusal]:
+        group = self._group
+        if not self._open and group.gap_us is not None:
+            latest_us = max(self._past.newest_us, asked.now_us) if self._taken else self._past.newest_us
+            about = {**self._about, "seconds": group.gap_us // 1_000_000, "chosen_before": self._taken}
+            yield Refusal(group.gap, about, latest_us + group.gap_us)
 
 
 @dataclass(eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from api.campaigns.budget import Budget
+from api.campaigns.budget import Budget, Shortage
 from api.campaigns.fields import Cap, Stop
 from api.campaigns.history import CLICK, CONVERT, DISMISS, NEVER_US, Seen
 from api.campaigns.model import Campaign
@@ -306,15 +306,19 @@ class WithinBudget:
     def fails(self, asked: "Asked", _seen: Seen | None) -> str | None:
         if self._budget.has_room(asked.now_us):
             return None
-        shortage = self._budget.why_not(asked.now_us)
-        return OUT_OF_BUDGET if shortage is None else shortage.code
+        shortage = self._shortage(asked)
+        return None if shortage is None else shortage.code
 
     def explained(self, asked: "Asked", _seen: Seen | None) -> tuple[dict[str, Any], int | None]:
-        shortage = self._budget.why_not(asked.now_us)
+        shortage = self._shortage(asked)
         if shortage is None:
             return {}, None
         detail = {"limit": shortage.limit, "used": shortage.used, "allowed": shortage.allowed}
         return detail, shortage.until_us
+
+    def _shortage(self, asked: "Asked") -> Shortage | None:
+        budget = self._budget
+        return asked.accounts[budget] if budget in asked.accounts else budget.why_not(asked.now_us)
 
 
 def last_shown_us(seen: Seen | None) -> int:

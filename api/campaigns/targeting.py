@@ -40,22 +40,12 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 class Part:
     """One of the conditions that all must match: a whole tree, or a child of its topmost `all`."""
 
-    __slots__ = ("_attributes", "_node", "_written", "matches")
+    __slots__ = ("attributes", "matches", "node")
 
     def __init__(self, node: "Node") -> None:
         self.matches = _compile(node)
-        self._node = node
-        self._attributes = sorted(attributes_of(node))
-        self._written: dict[str, Any] | None = None
-
-    def told(self, attributes: Mapping[str, str]) -> dict[str, Any]:
-        """The condition as it is written, and what the request says of its attributes."""
-        if self._written is None:
-            self._written = self._node.model_dump()
-        return {
-            "condition": self._written,
-            "given": {name: attributes.get(name) for name in self._attributes},
-        }
+        self.node = node
+        self.attributes = tuple(sorted(attributes_of(node)))
 
 
 def targeting_parts(tree: "Node | None") -> tuple[Part, ...]:

@@ -36,12 +36,13 @@ _ANSWERING_SECONDS: Final = 3.0
 class View(NamedTuple):
     """One user's state: the snapshot's counts plus the events above its watermarks.
 
-    All of this process's events, and what others have announced.
+    All of this process's events, and what others have announced: `pending` in number.
     """
 
     snapshot: Snapshot
     catalog: Catalog
     history: History
+    pending: int
 
 
 @dataclass
@@ -122,17 +123,22 @@ class Reader:
         for index, (user_id, future) in enumerate(batch):
             if not future.done():
                 history = snapshot.history(index)
-                self._overlay(history, user_id, snapshot)
-                future.set_result(View(snapshot, catalog, history))
+                pending = self._overlay(history, user_id, snapshot)
+                future.set_result(View(snapshot, catalog, history, pending))
         self.stats.users += len(batch)
         self._forget(snapshot)
 
-    def _overlay(self, history: History, user_id: str, snapshot: Snapshot) -> None:
+    def _overlay(self, history: History, user_id: str, snapshot: Snapshot) -> int:
+        """Returns how many events it adds."""
+        added = 0
         for entry in self._pending.of_user(user_id):
             if entry.seq > snapshot.watermark:
                 add_event(history, entry)
+                added += 1
         for event in self._peers.unmerged(user_id, snapshot.peer_watermarks, self._pending.knows):
             add_event(history, event)
+            added += 1
+        return added
 
     async def _snapshot(self, users: list[str]) -> Snapshot:
         for server in self.servers_in_use():

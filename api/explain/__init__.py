@@ -1,0 +1,1 @@
+"""Why a user is shown what he is shown: `GET /v1/admin/explain`."""
