@@ -39,14 +39,14 @@ _KINDS: Final = {"clicked": CLICK, "dismissed": DISMISS, "converted": CONVERT}
 class Played:
     """One row: its campaigns are compiled anew, so rows don't touch each other."""
 
-    def __init__(self, scene: Scene, row: Row) -> None:
+    def __init__(self, scene: Scene, row: Row, user_prefix: str = "user-") -> None:
         self._scene = scene
         self._row = row
         self._ids = {each["key"]: number for number, each in enumerate(scene.campaigns, start=1)}
         self._now_us = to_us(row.now or ANY_TIME)
         self.catalog = _catalog(scene)
         self._stock_up()
-        self.user = user_for(self.catalog, row.held_out_of)
+        self.user = user_for(self.catalog, row.held_out_of, user_prefix)
 
     def wrong(self) -> Iterator[str]:
         """What the document says and the engine doesn't do."""
@@ -154,7 +154,7 @@ class Played:
                     campaign.budget.add(Lease(1, min(left), campaign.budget.day_at(self._now_us)))
 
 
-def user_for(catalog: Catalog, held_out_of: Collection[str], prefix: str = "user-") -> str:
+def user_for(catalog: Catalog, held_out_of: Collection[str], prefix: str) -> str:
     """The first user whom the draws hold out of these campaigns ("": of all), and of no other."""
     draws = {campaign.key: campaign.holdout for campaign in catalog.campaigns.values()}
     draws[""] = catalog.policy.holdout

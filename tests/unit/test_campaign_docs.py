@@ -11,6 +11,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
+from api.admin import testers
+from api.admin.previews import PreviewIn
 from api.campaigns.fields import Budget, Cap, Daypart, Stop, StopAfter
 from api.campaigns.model import CampaignIn, Variant
 from api.campaigns.policy import Limits, PolicyIn
@@ -79,12 +81,14 @@ def test_a_column_that_nobody_knows_is_no_example() -> None:
         )
 
 
-def test_every_block_of_campaigns_and_policies_is_valid() -> None:
-    found: dict[str, type[BaseModel]] = {"": CampaignIn, "policy": PolicyIn}
+def test_every_block_is_what_the_api_takes() -> None:
+    found: dict[str, type[BaseModel]] = {
+        "": CampaignIn, "policy": PolicyIn, "preview": PreviewIn, "test_user": testers.TesterIn
+    }  # fmt: skip
     for block in blocks(TEXT):
-        if block.kind in found:
-            for each in block.value if isinstance(block.value, list) else [block.value]:
-                found[block.kind].model_validate(each if block.kind else whole(each))
+        for each in block.value if isinstance(block.value, list) else [block.value]:
+            found[block.kind].model_validate(each if block.kind else whole(each))
+    assert {block.kind for block in blocks(TEXT)} == set(found)
 
 
 def test_every_field_of_a_campaign_is_listed_with_its_default() -> None:
