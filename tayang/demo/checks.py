@@ -1,5 +1,6 @@
 """What must hold after a demo, from the ledger alone."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -55,6 +56,8 @@ def most_in_window(impressions: Sequence[Impression], window: Window, zone: Zone
     Each counts at its earliest, the window's end at its latest time: what was under way when a window
     moved on never looks like an overshoot.
     """
+    if window.kind == "session":
+        return max(Counter(each.session for each in impressions).values())
     most = 0
     for last in impressions:
         start_us = window_start(window, last.latest_us, zone)

@@ -8,10 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Impression:
-    """When it occurred, for the service: between two times on our clock, in µs since the epoch."""
+    """When it occurred, for the service: between two times on our clock, in µs since the epoch.
+
+    `session` is the one in which its popup was fetched.
+    """
 
     earliest_us: int
     latest_us: int
+    session: str = ""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
@@ -20,6 +20,8 @@ _CLOSED_EARLY_SHARE: Final = 0.1
 _ANSWER_LOST_SHARE: Final = 0.06
 #: Between a popup's arrival and its report, as a share of the day.
 _LOOKING_SHARE: Final = 0.004
+#: Who opens the app again within an hour or so goes on with the session.
+_SESSIONS_A_DAY: Final = 17
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Seen:
 
     token: str
     campaign: str
+    session: str
     offline_us: int | None = None
 
 
@@ -42,7 +45,9 @@ class Phone:
         self._stop = stop
         self._random = Random(f"{day.seed}/phone")  # noqa: S311  (as for the day)
         self._offline = False
-        self._fetched: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._started = time.time_ns()  # tells this day's sessions from those of another demo
+        self._app_session = ""
+        self._fetched: defaultdict[str, list[Seen]] = defaultdict(list)
         self._unsent: list[Seen] = []
 
     async def live(self) -> None:
@@ -57,6 +62,7 @@ class Phone:
             await self._have_signal()
 
     async def _do(self, step: Step) -> None:
+        self._app_session = f"{self._started}-{int(step.at * _SESSIONS_A_DAY)}"
         if step.action == "lose signal":
             for placement in PLACEMENTS:  # the app fetches ahead what it may need
                 self._fetched[placement] = await self._fetch(placement)
@@ -66,8 +72,7 @@ class Phone:
         elif self._offline:
             self._ledger.openings += 1
             if waiting := self._fetched[step.placement]:
-                popup = waiting.pop(0)
-                self._unsent.append(Seen(popup["token"], popup["campaign"], time.time_ns() // 1000))
+                self._unsent.append(replace(waiting.pop(0), offline_us=time.time_ns() // 1000))
         else:
             self._ledger.openings += 1
             await self._open(step.placement)
@@ -78,7 +83,7 @@ class Phone:
             popups = popups[:1]
         if popups:
             await self._pause(self._random.random() * _LOOKING_SHARE * self._seconds)
-            await self._send([Seen(popup["token"], popup["campaign"]) for popup in popups])
+            await self._send(popups)
 
     async def _have_signal(self) -> None:
         self._offline = False
@@ -88,13 +93,14 @@ class Phone:
             self._ledger.sent_later += len(unsent)
             await self._send(unsent)
 
-    async def _fetch(self, placement: str) -> list[dict[str, Any]]:
-        query = urlencode({"placement": placement, **self.day.attributes})
+    async def _fetch(self, placement: str) -> list[Seen]:
+        session = self._app_session
+        query = urlencode({"placement": placement, "session": session, **self.day.attributes})
         status, answer = await self._request("GET", f"/v1/popups?{query}")
         if status != 200:  # noqa: PLR2004
             return []
-        popups: list[dict[str, Any]] = answer["popups"]
-        self._ledger.popups_served(popup["campaign"] for popup in popups)
+        popups = [Seen(popup["token"], popup["campaign"], session) for popup in answer["popups"]]
+        self._ledger.popups_served(popup.campaign for popup in popups)
         return popups
 
     async def _send(self, seen: list[Seen]) -> None:
@@ -114,7 +120,8 @@ class Phone:
             if index in rejected:
                 self._ledger.failed(f"POST /v1/impressions: rejected, {rejected[index]}")
                 continue
-            impression = Impression(each.offline_us or sent_us, each.offline_us or answered_us)
+            earliest_us, latest_us = each.offline_us or sent_us, each.offline_us or answered_us
+            impression = Impression(earliest_us, latest_us, each.session)
             self._ledger.acknowledged(each.token, each.campaign, self.day.user_id, impression)
 
     async def _request(self, method: str, path: str, document: Any = None) -> tuple[int, dict[str, Any]]:

@@ -118,6 +118,14 @@ def test_an_overshoot_fails_the_check(
     assert [each.passed for each in check(ledger)] == [True, passed, True]
 
 
+@pytest.mark.parametrize(("sessions", "passed"), [(("one", "two"), True), (("one", "two", "one"), False)])
+def test_an_overshoot_in_a_session_fails_the_check(sessions: tuple[str, ...], *, passed: bool) -> None:
+    ledger = _ledger((1, "session"))
+    for number, session in enumerate(sessions):
+        ledger.acknowledged(f"token {number}", "sale", "ani", Impression(number, number, session))
+    assert check(ledger)[1].passed is passed
+
+
 def test_one_token_is_one_impression() -> None:
     ledger = _ledger((1, "lifetime"))
     _shown(ledger, _EVENING)
