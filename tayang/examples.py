@@ -1,4 +1,4 @@
-"""The example campaigns: created through the admin API, as a marketer's script would."""
+"""The example campaigns and the policy: written through the admin API, as a marketer's script would."""
 
 import asyncio
 import json
@@ -14,6 +14,7 @@ EXAMPLES: Final = Path(__file__).parent.parent / "examples"
 _REQUEST_SECONDS: Final = 30
 _CREATED: Final = 201
 _CONFLICT: Final = 409
+_PRECONDITION_FAILED: Final = 412
 
 
 class ExamplesError(Exception):
@@ -21,11 +22,15 @@ class ExamplesError(Exception):
 
 
 async def load_examples(base_url: str, admin_key: str) -> int:
-    """Create the examples that are not there yet, with their audiences; returns how many were created."""
+    """Create the examples that are not there yet, with their audiences; returns how many were created.
+
+    The policy too, unless somebody has written another one.
+    """
     headers = {"Authorization": f"Bearer {admin_key}"}
     timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
     created = 0
     async with aiohttp.ClientSession(base_url, headers=headers, timeout=timeout) as session:
+        await _put_policy(session)
         for file in sorted((EXAMPLES / "campaigns").glob("*.json")):
             text = await asyncio.to_thread(file.read_text)
             async with session.post("/v1/admin/campaigns", json=json.loads(text)) as response:
@@ -36,6 +41,17 @@ async def load_examples(base_url: str, admin_key: str) -> int:
             await _upload_audience(session, file.stem)
             created += 1
     return created
+
+
+async def _put_policy(session: aiohttp.ClientSession) -> None:
+    file = EXAMPLES / "policy.json"
+    if not file.exists():
+        return
+    document = json.loads(await asyncio.to_thread(file.read_text))
+    # Version 1 is that of a policy that was never written.
+    async with session.put("/v1/admin/policy", json=document, headers={"If-Match": '"1"'}) as response:
+        if not response.ok and response.status != _PRECONDITION_FAILED:
+            raise ExamplesError(f"{file.name}: {await response.text()}")
 
 
 async def _upload_audience(session: aiohttp.ClientSession, key: str) -> None:
