@@ -56,7 +56,9 @@ def create_watcher(config: ApiConfig, primary: Primary) -> Watcher:
         max_queue=config.read_queue_max_requests,
         max_users=config.read_batch_max_users,
     )
-    return Watcher(reader, freshness, SoftPoller(reader, pending, poll_seconds=config.budget_poll_seconds))
+    # It serves nothing, so it expects no confirmations, however many processes do.
+    budgets = SoftPoller(reader, pending, processes=lambda: 1, poll_seconds=config.budget_poll_seconds)
+    return Watcher(reader, freshness, budgets)
 
 
 def _nothing(_snapshot: Snapshot) -> None:
