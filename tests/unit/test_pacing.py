@@ -139,8 +139,15 @@ def test_an_asap_budget_reckons_only_with_impressions() -> None:
     assert some.has_room(NOON)
 
 
-def test_while_nothing_is_merged_the_others_are_taken_to_be_as_busy() -> None:
-    some = even(per_day=240)
+@pytest.mark.parametrize(
+    "some",
+    [
+        SoftBudget(JAKARTA, total=None, per_day=240, pace=Pace(JAKARTA, (), None, None)),
+        SoftBudget(JAKARTA, total=240, per_day=None, pace=Pace(JAKARTA, (), MIDNIGHT, TOMORROW)),
+    ],
+    ids=["per_day", "total"],
+)
+def test_while_nothing_is_merged_the_others_are_taken_to_be_as_busy(some: SoftBudget) -> None:
     spent(some, 100, processes=4)
     for seq in range(1, 6):
         some.add_pending(seq, NOON - 60 * SECOND)
@@ -179,6 +186,38 @@ def test_a_popup_stands_for_what_popups_have_brought() -> None:
     # 20 popups that never were are taken to bring 4 each, beside some 100 to 200 that were counted.
     assert 0.4 < flight.expected(later, 4) < 1.2
     assert flight.expected(later, 1) <= 1
+
+
+def test_what_popups_bring_is_learned_anew() -> None:
+    flight = InFlight()
+    for number in range(3000):
+        flight.served(NOON + number * SECOND)
+        if number >= 2700:
+            flight.spent(1)
+    later = NOON + 4000 * SECOND
+    flight.served(later)
+    assert 0.6 < flight.expected(later, 1) <= 1, "none of 2,700, then each of 300"
+
+
+def test_delays_are_learned_anew() -> None:
+    flight = InFlight()
+    for number in range(3000):
+        flight.confirmed((2 if number < 2700 else 100) * SECOND)
+    assert 75 * SECOND < flight.delay_us < 100 * SECOND
+
+
+def test_impressions_from_before_a_process_paces_are_not_what_its_popups_brought() -> None:
+    started = SoftBudget(JAKARTA, total=None, per_day=2_000_000, pace=Pace(JAKARTA, (), None, None))
+    spent(started, 1_000_000)
+    turned = SoftBudget(JAKARTA, total=None, per_day=2_000_000)
+    spent(turned, 0)
+    spent(turned, 1_000_000)
+    turned.limit(JAKARTA, total=None, per_day=2_000_000, pace=Pace(JAKARTA, (), None, None))
+    for some in (started, turned):
+        for _ in range(150):
+            some.reserve(NOON - HOUR)
+        some.reserve(NOON)
+        assert some._in_flight.expected(NOON, 1) < 0.2, "nothing has come of 150"
 
 
 def test_a_clock_that_goes_back_changes_nothing() -> None:
