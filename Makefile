@@ -55,6 +55,7 @@ drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an 
 
 simulations: $(DEV_STAMP) ## The engine alone: 200,000 cases against the oracle, pacing, draws, cost (a quarter of an hour)
 	$(PYTHON) -m tests.oracle --cases 200000 --jobs 2
+	$(PYTHON) -m tests.oracle.http --cases 3000
 	$(PYTHON) -m tests.simulations.pacing --picture docs/pacing.svg
 	$(PYTHON) -m tests.simulations.assignment
 	$(PYTHON) -m tests.simulations.selection

@@ -25,12 +25,19 @@ LAST_DAY: Final = date(2027, 1, 20)
 def http_case(seed: int, number: int) -> Case:
     case = random_case(seed, number, moments=MOMENTS)
     campaigns = [{**campaign, "budget": None} for campaign in case["campaigns"]]
-    return {
-        **case,
-        "campaigns": campaigns,
-        "before": [],
-        "steps": [{**step, "spent": {}} for step in case["steps"]],
-    }
+    case = {**case, "campaigns": campaigns, "before": []}
+    return {**case, "steps": [{**step, "spent": {}, "events": _events(case, step)} for step in case["steps"]]}
+
+
+def _events(case: Case, step: Case) -> list[dict[str, Any]]:
+    """Few of each where sessions are counted: beyond the 64 that the database keeps, memory knows more."""
+    limits = [*case["campaigns"], case["policy"], *case["policy"]["tags"].values()]
+    by_session = any(cap["window"] == "session" for some in limits for cap in some["caps"])
+    few = 3 if by_session else 100
+    return [
+        {**event, "times": min(event["times"], few)} if "times" in event else event
+        for event in step["events"]
+    ]
 
 
 def with_users(case: Case, name: str) -> Case:
