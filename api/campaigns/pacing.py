@@ -94,4 +94,6 @@ class Count(NamedTuple):
             return self.known + expected * exp((now_us - then_us) / delay_us) < self.due(then_us)
 
         last_us = self.curve.end_us - 1
-        return first_instant(now_us, last_us, room_at) if room_at(last_us) else None
+        if last_us <= now_us or not room_at(last_us):
+            return None
+        return first_instant(now_us, last_us, room_at)

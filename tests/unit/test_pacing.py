@@ -62,6 +62,11 @@ def test_a_total_is_spread_over_the_flight() -> None:
     assert some.why_not(NOON) == Shortage("out_of_budget", "total", 48, 48, None)
 
 
+def test_after_the_flight_no_day_is_due_anything() -> None:
+    some = even(per_day=24, flight=(MIDNIGHT - 48 * HOUR, MIDNIGHT - 24 * HOUR))
+    assert some.why_not(NOON) == Shortage("paced", "per_day", 0, 0, TOMORROW)
+
+
 def test_a_total_without_both_ends_has_no_curve() -> None:
     some = even(total=48, per_day=24)
     spent(some, 11, before=30)
