@@ -2,6 +2,7 @@
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from itertools import count
 from uuid import UUID
 
 import pytest
@@ -252,6 +253,7 @@ def test_bad_secrets_are_refused_at_the_start(secrets: list[str], message: str) 
         text(b"\x81" + raw(signed())[1:]),
         signed() + "A" * MAX_CHARACTERS,
     ],
+    ids=count(),  # no two processes sign the same
 )
 def test_malformed_tokens(token: str) -> None:
     with pytest.raises(TokenMalformedError):
