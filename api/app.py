@@ -134,7 +134,7 @@ async def counting(app: web.Application) -> AsyncIterator[None]:
     writer = no_show_writer(config, app[PRIMARY], reader.catalog.tallies.take)
     async with background("no-shows", writer.run()):
         yield
-    await writer.stop(seconds=config.database_timeout_seconds)
+        await writer.stop(seconds=config.database_timeout_seconds)
 
 
 async def flushing(app: web.Application) -> AsyncIterator[None]:
@@ -181,6 +181,7 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
         max_queue=config.read_queue_max_requests,
         max_users=config.read_batch_max_users,
     )
+    exchange.on_catalog = reader.catalog_announced
     return Delivery(
         config=config,
         users=authenticator(

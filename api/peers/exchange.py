@@ -7,6 +7,7 @@ replicated. Announcements are a hint: one that is lost arrives with the merge (d
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ from buffer.connection import Connect, ConnectionFailedError, bounded, open_conn
 log = logging.getLogger("tayang.peers")
 
 CHANNEL: Final = "tayang_impressions"
+#: The primary itself tells each new version of the catalog here.
+CATALOG_CHANNEL: Final = "tayang_catalog"
 #: So often a process says that it is there; one that was not heard for thrice as long is taken for gone.
 HELLO_SECONDS: Final = 1.0
 PRESENT_SECONDS: Final = 3 * HELLO_SECONDS
@@ -47,6 +50,8 @@ class Exchange:
         self.memory = memory
         self.connected = False
         self.sent = 0
+        #: Called with each version of the catalog that is announced; must return at once.
+        self.on_catalog: Callable[[int], None] = _nobody
         self._connect = connect
         self._instance = instance
         self._interval_seconds = interval_seconds
@@ -100,9 +105,8 @@ class Exchange:
     async def _session(self, connection: asyncpg.Connection) -> None:
         self._lost = False
         connection.add_termination_listener(self._connection_lost)
-        await bounded(
-            connection, connection.add_listener(CHANNEL, self._heard), seconds=self._timeout_seconds
-        )
+        for channel, hears in ((CHANNEL, self._heard), (CATALOG_CHANNEL, self._catalog_changed)):
+            await bounded(connection, connection.add_listener(channel, hears), seconds=self._timeout_seconds)
         self.connected = True
         while not self._lost:
             await self._send(connection)
@@ -129,6 +133,15 @@ class Exchange:
         if instance != self._instance:
             self.memory.heard(instance, events)
 
+    def _catalog_changed(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        version = str(payload)
+        if version.isascii() and version.isdigit():
+            self.on_catalog(int(version))
+
     def _connection_lost(self, _connection: object) -> None:
         self._lost = True
         self._wake.set()
+
+
+def _nobody(_version: int) -> None:
+    return None

@@ -83,6 +83,7 @@ class Reader:
         #: When the last read was begun, in microseconds since the Unix epoch: the catalog is of then.
         self.read_at_us = 0
         self._given_up_through = 0
+        self._announced = 0
 
     async def view(self, user_id: str) -> View:
         """The user's state now. Raises ProblemError (503) when no server can tell, or too many ask."""
@@ -140,27 +141,54 @@ class Reader:
             added += 1
         return added
 
+    def catalog_announced(self, version: int) -> None:
+        """The primary has this version of the catalog; a replica may still be behind it."""
+        self._announced = max(self._announced, version)
+        self._wake.set()
+
     async def _snapshot(self, users: list[str]) -> Snapshot:
+        behind: Snapshot | None = None
         for server in self.servers_in_use():
-            asked_at_us = time.time_ns() // 1000
+            asked_at_us, announced = time.time_ns() // 1000, self._announced
             try:
                 snapshot = await server.snapshot(users, self._peers.senders)
                 if not self._covers(snapshot):
                     self.stats.unusable_snapshots += 1
                     continue
-                if snapshot.version != self.catalog.version:
-                    self.catalog = await server.catalog(self.catalog)
-                    self.stats.catalog_loads += 1
+                current = await self._follow_catalog(server, snapshot, announced)
             except ConnectionFailedError as error:
                 log.warning("%s: %s", server.name, error)
                 continue
             self.stats.batches[server.name] += 1
-            self.latest = snapshot
             self.read_at_us = asked_at_us
-            self._read_at = asyncio.get_running_loop().time()
-            self._on_snapshot(snapshot)
-            return snapshot
+            if current:
+                return self._taken(snapshot)
+            behind = behind or snapshot
+        if behind is not None:  # the primary is away: an older catalog is better than none
+            return self._taken(behind)
         raise busy(errors.UNAVAILABLE, "Neither the replica nor the primary answers. Try again.")
+
+    def _taken(self, snapshot: Snapshot) -> Snapshot:
+        self.latest = snapshot
+        self._read_at = asyncio.get_running_loop().time()
+        self._on_snapshot(snapshot)
+        return snapshot
+
+    async def _follow_catalog(self, server: Server, snapshot: Snapshot, announced: int) -> bool:
+        """Have a catalog not older than the server's, nor, where that is a replica, than what is here.
+
+        So a paused campaign stays paused, whichever replica answers next. `announced` was so when the
+        snapshot was asked for; False if that is not reached. A primary that lacks what was here or announced
+        has lost it in a failover: it is the truth.
+        """
+        primary = snapshot.replayed is None
+        if primary and snapshot.version < announced == self._announced:
+            self._announced = snapshot.version
+        older = snapshot.version < self.catalog.version
+        if snapshot.version > self.catalog.version or (primary and older):
+            self.catalog = await server.catalog(self.catalog, afresh=older)
+            self.stats.catalog_loads += 1
+        return primary or self.catalog.version >= announced
 
     def _covers(self, snapshot: Snapshot) -> bool:
         """Whether the snapshot shows as merged all that was forgotten here.

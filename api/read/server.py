@@ -94,9 +94,12 @@ class Server:
         self.replayed = _EVERYTHING if snapshot.replayed is None else snapshot.replayed
         return snapshot
 
-    async def catalog(self, previous: Catalog) -> Catalog:
-        """The catalog as this server has it now. Raises ConnectionFailedError."""
-        known = previous.known_versions
+    async def catalog(self, previous: Catalog, *, afresh: bool = False) -> Catalog:
+        """The catalog as this server has it now; `afresh` if versions of `previous` may mean other things.
+
+        Raises ConnectionFailedError.
+        """
+        known = {} if afresh else previous.known_versions
         row = (await self._fetch(CATALOG, list(known), list(known.values())))[0]
         changed: list[LiveCampaign] = []
         for start in range(0, len(row["changed"]), _COMPILED_AT_ONCE):

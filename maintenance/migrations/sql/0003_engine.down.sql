@@ -4,6 +4,13 @@
 DROP TABLE campaign_no_shows;
 DROP TABLE test_users;
 DROP TABLE policy;
+CREATE OR REPLACE FUNCTION bump_catalog_version() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE catalog_version SET version = version + 1;
+    RETURN NULL;
+END
+$$;
 DELETE FROM user_campaign_counts WHERE campaign_id < 0;
 ALTER TABLE campaign_daily_counts DROP COLUMN late_events;
 ALTER TABLE user_campaign_counts DROP COLUMN last_convert_at, DROP COLUMN sessions;

@@ -11,6 +11,18 @@ ALTER TABLE campaigns
     ADD COLUMN counts_for_policy boolean NOT NULL DEFAULT true,
     ADD COLUMN holdout_percent double precision NOT NULL DEFAULT 0 CHECK (holdout_percent BETWEEN 0 AND 100);
 
+-- Also told to whoever listens, in the moment of the commit: a replica may be behind.
+CREATE OR REPLACE FUNCTION bump_catalog_version() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    bumped bigint;
+BEGIN
+    UPDATE catalog_version SET version = version + 1 RETURNING version INTO bumped;
+    PERFORM pg_notify('tayang_catalog', bumped::text);
+    RETURN NULL;
+END
+$$;
+
 -- One for the installation. The document is `PolicyIn`'s; every api process reads it with the catalog.
 CREATE TABLE policy (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
