@@ -1,5 +1,7 @@
 """The examples of docs/campaigns.md that can happen at any time, through the API, POST and all."""
 
+import re
+from collections import Counter
 from typing import Any, Final
 
 import pytest
@@ -7,12 +9,15 @@ import pytest
 from tests.support.scene_engine import Played, full_query, session_of
 from tests.support.scenes import DOCUMENT, Event, Row, Scene, read
 from tests.support.service import ADMIN_KEY, Service, bearer
+from tests.support.waiting import until
 
 ADMIN: Final = {"Authorization": f"Bearer {ADMIN_KEY}", "If-Match": "*"}
 _KINDS: Final = {"clicked": "click", "dismissed": "dismiss", "converted": "convert"}
+_TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
+(_LIFT,) = re.findall(r"```sql\n(.*?)```", _TEXT, re.DOTALL)
 SCENES: Final = [
     (scene, rows)
-    for scene in read(DOCUMENT.read_text(encoding="utf-8"))
+    for scene in read(_TEXT)
     if (rows := [row for row in scene.rows if row.timeless and row.delivered == (0, 0)])
 ]
 
@@ -35,6 +40,34 @@ async def test_what_an_example_says_happens_through_the_api(
         await _live(service, scene, row, users[row.line])
         answer = await service.popups(users[row.line], full_query(scene, row))
         _compare(row, [popup["campaign"] for popup in answer])
+
+
+async def test_the_figures_of_a_lift_are_those_of_both_groups(service: Service) -> None:
+    await service.create("ramadan-sale", holdout_percent=50, placement="home")
+    groups: Counter[str] = Counter()
+    for number in range(40):
+        user = f"user-{number}"
+        for _ in range(2):  # who asks again is the same user
+            _, answer = await service.get_popups(user)
+        ((group, token),) = [
+            (group, each["token"]) for group in ("popups", "held_out") for each in answer.get(group, [])
+        ]
+        groups[group] += 1
+        if number % 3 == 0:
+            groups[f"{group} converted"] += 1
+            await _post(service, user, "interactions", {"token": token, "kind": "convert"})
+    expected = tuple(
+        groups[f"{group}{which}"] for group in ("popups", "held_out") for which in ("", " converted")
+    )
+    assert all(expected)
+    primary = await service.database.primary()
+
+    async def counted() -> bool:
+        await service.database.merge()
+        found = await primary.fetchrow(_LIFT)
+        return found is not None and tuple(found) == expected
+
+    await until(counted, f"the figures are {expected}")
 
 
 def _compare(row: Row, shown: list[str]) -> None:
