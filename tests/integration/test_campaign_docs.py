@@ -38,7 +38,11 @@ async def test_what_an_example_says_happens_through_the_api(
     await service.database.caught_up()
     for row in rows:
         await _live(service, scene, row, users[row.line])
+        verdicts = await _explained(service, users[row.line], full_query(scene, row))
         answer = await service.popups(users[row.line], full_query(scene, row))
+        assert {key: verdicts[key] for key in row.claims} == {
+            key: claim.code or "shown" for key, claim in row.claims.items()
+        }, f"line {row.line}"
         _compare(row, [popup["campaign"] for popup in answer])
 
 
@@ -87,6 +91,15 @@ async def _prepare(service: Service, scene: Scene, listed: dict[int, str]) -> No
             lines = "".join(f"{user}\n" for user in listed.values())
             path = f"campaigns/{campaign['key']}/audience"
             await _admin(service, "PUT", path, data=lines.encode(), headers={"Content-Type": "text/csv"})
+
+
+async def _explained(service: Service, user: str, query: str) -> dict[str, str]:
+    """The verdict on each campaign."""
+    url = f"/v1/admin/explain?user_id={user}&{query}"
+    async with service.client.get(url, headers=ADMIN) as response:
+        assert response.status == 200, await response.text()
+        document = await response.json()
+        return {each["campaign"]: each["verdict"] for each in document["campaigns"]}
 
 
 async def _live(service: Service, scene: Scene, row: Row, user: str) -> None:
