@@ -5,16 +5,15 @@ Each row of the table is a request; the last columns claim what becomes of each 
 itself explains the notation to its readers ("How to read the examples").
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from api.campaigns.fields import WEEKDAYS
+from tests.support.markdown import Block, Table, blocks, tables
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "campaigns.md"
 #: "Mon" in the document is this one, "Sun" the last day of its week.
@@ -24,7 +23,6 @@ ALONE: Final = "example"
 
 _INPUTS: Final = ("now", "before", "delivered", "user", "request")
 _ANSWER: Final = "answer"
-_FENCE: Final = re.compile(r"```json ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TIME: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|\d{4}-\d\d-\d\d) \d\d:\d\d(?::\d\d)?"
 _EVENT: Final = re.compile(
     r"(?:(\d+) times )?(?:`([a-z0-9-]+)` )?(shown|ghost|clicked|dismissed|converted)"
@@ -97,22 +95,6 @@ class Scene:
         return ZoneInfo(self.campaigns[0].get("timezone", "UTC"))
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of JSON; `kind` is the word after `json`, if there is one."""
-
-    line: int
-    kind: str
-    value: Any
-
-
-@dataclass(frozen=True)
-class Table:
-    line: int
-    head: list[str]
-    rows: list[list[str]]
-
-
 def whole(fragment: dict[str, Any], key: str = ALONE) -> dict[str, Any]:
     """A small campaign with these fields."""
     return {
@@ -145,34 +127,12 @@ def read(text: str) -> list[Scene]:
     return scenes
 
 
-def blocks(text: str) -> list[Block]:
-    return [
-        Block(text.count("\n", 0, found.start()) + 1, found[1], json.loads(found[2]))
-        for found in _FENCE.finditer(text)
-    ]
-
-
-def tables(text: str) -> list[Table]:
-    """Tables of two rows and more: the first is the head."""
-    found = []
-    numbered = enumerate(text.splitlines(), start=1)
-    for in_table, lines in groupby(numbered, key=lambda line: line[1].startswith("|")):
-        if in_table:
-            (first, head), _rule, *rows = lines
-            found.append(Table(first, _cells(head), [_cells(row) for _, row in rows]))
-    return found
-
-
 def moment(text: str, zone: ZoneInfo) -> datetime:
     """ "Mon 10:00", "Mon 10:00:59" or "2026-11-09 10:00"."""
     day, _, clock = text.partition(" ")
     weekday = day.lower()
     on = MONDAY + timedelta(days=WEEKDAYS.index(weekday)) if weekday in WEEKDAYS else date.fromisoformat(day)
     return datetime.combine(on, time.fromisoformat(clock), zone)
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def _row(scene: Scene, table: Table, number: int) -> Row:

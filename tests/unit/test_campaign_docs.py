@@ -17,8 +17,9 @@ from api.campaigns.fields import Budget, Cap, Daypart, Stop, StopAfter
 from api.campaigns.model import CampaignIn, Variant
 from api.campaigns.policy import Limits, PolicyIn
 from api.campaigns.rules import CODES
+from tests.support.markdown import blocks, tables
 from tests.support.scene_engine import Played
-from tests.support.scenes import DOCUMENT, Claim, Row, Scene, blocks, read, tables, whole
+from tests.support.scenes import DOCUMENT, Claim, Row, Scene, read, whole
 
 TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
 SCENES: Final = read(TEXT)
