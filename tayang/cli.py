@@ -151,6 +151,46 @@ def token(
 
 
 @app.command()
+def explain(
+    user: Annotated[str, typer.Argument(help="the user's id")],
+    *,
+    placement: Annotated[str, typer.Option(help="the place in the app, such as home")],
+    platform: str | None = None,
+    app_version: str | None = None,
+    locale: str | None = None,
+    country: str | None = None,
+    attr: Annotated[list[str] | None, typer.Option(help="an attribute of the app's own: tier=gold")] = None,
+    tz: Annotated[str | None, typer.Option(help="the phone's time zone")] = None,
+    session: Annotated[str | None, typer.Option(help="the app's session")] = None,
+    at: Annotated[str | None, typer.Option(help="another time, such as 2026-11-23T00:00:00+07:00")] = None,
+    campaign: Annotated[str | None, typer.Option(help="only this one: its key or id")] = None,
+    limit: Annotated[int | None, typer.Option(help="popups that the app asks for")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the service's answer")] = False,
+    url: Annotated[str | None, typer.Option(help="the service or its backoffice")] = None,
+) -> None:
+    """Tell why a user sees what he sees: each campaign's verdict, by the running service."""
+    from tayang.explain import attribute_parameters  # noqa: PLC0415  (its imports are slow)
+    from tayang.explain import explain as ask  # noqa: PLC0415
+
+    given = {
+        "user_id": user,
+        "placement": placement,
+        "platform": platform,
+        "app_version": app_version,
+        "locale": locale,
+        "country": country,
+        "tz": tz,
+        "session": session,
+        "at": at,
+        "campaign": campaign,
+        "limit": None if limit is None else str(limit),
+    }
+    parameters = {name: value for name, value in given.items() if value is not None}
+    parameters |= attribute_parameters(attr or ())
+    raise typer.Exit(asyncio.run(ask(load_settings(), parameters, url=url, as_json=as_json)))
+
+
+@app.command()
 def demo(
     users: Annotated[int, typer.Option(min=1, max=500, help="each has a phone with a connection")] = 200,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="the length of their day")] = 60,

@@ -20,9 +20,9 @@ def condition_words(node: Node) -> str:
 
 
 def given_words(given: Mapping[str, str | None]) -> str:
-    """What the request says of some attributes: "platform = web and no country"."""
+    """What the request says of some attributes: "platform = web, no country"."""
     parts = [f"no {name}" if value is None else f"{name} = {value}" for name, value in given.items()]
-    return " and ".join(parts)
+    return ", ".join(parts)
 
 
 def _joined(node: AllOf | AnyOf) -> str:

@@ -318,7 +318,11 @@ class WithinBudget:
 
     def _shortage(self, asked: "Asked") -> Shortage | None:
         budget = self._budget
-        return asked.accounts[budget] if budget in asked.accounts else budget.why_not(asked.now_us)
+        if budget not in asked.accounts:
+            return budget.why_not(asked.now_us)
+        known = asked.accounts[budget]
+        over = known is not None and known.until_us is not None and asked.now_us >= known.until_us
+        return None if over else known
 
 
 def last_shown_us(seen: Seen | None) -> int:

@@ -80,8 +80,8 @@ def _no_session(detail: Detail) -> str:
 
 def _out_of_budget(detail: Detail) -> str:
     if detail.get("source") == "leases":
-        spent = f"{detail['used']:,} of {detail['allowed']:,} {_period(detail)} are spent"
-        return f"this process has no free unit of its hard budget; {spent}"
+        spent = f"{detail['used']:,} of {detail['allowed']:,} are spent"
+        return f"this process has no free unit {_period(detail)}; {spent}"
     if detail.get("opened") is False:
         return "its budget has just become hard: units are handed out when all processes know of it"
     if not detail["allowed"]:

@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 from pydantic_core import to_json
 
-from api.campaigns.asked import NO_ACCOUNTS, Asked
+from api.campaigns.asked import Asked
 from api.campaigns.explanation import Verdict, explain
 from api.campaigns.live import LiveCampaign
 from api.campaigns.windows import to_us
@@ -19,6 +19,7 @@ from api.explain.memory import Memory
 from api.explain.moments import iso
 from api.explain.question import Question, parse_question
 from api.explain.reading import Other, Others
+from api.http.popups import asked_by
 from api.read.reader import Reader, View
 
 _HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -56,10 +57,11 @@ class Explainer:
         self, question: Question, view: View, now_us: int, accounts: Accounts, others: Sequence[Other]
     ) -> bytes:
         asked = self._asked(question, view, now_us, accounts)
-        verdicts = explain(view.catalog, question.context, asked)
+        context = question.query.context
+        verdicts = explain(view.catalog, context, asked)
         name = question.campaign
         written = self._memory.of(view.catalog)
-        document = Document(asked, question.context, verdicts, written, accounts, leases=self._leases)
+        document = Document(asked, context, verdicts, written, accounts, leases=self._leases)
         told = verdicts if name is None else [each for each in verdicts if _is(name, each.campaign)]
         campaigns = document.campaigns(told, variants=name is not None)
         campaigns += [document.other(other) for other in others]
@@ -67,21 +69,12 @@ class Explainer:
         return f'{head[:-1]},"campaigns":[{",".join(campaigns)}]}}'.encode()
 
     def _asked(self, question: Question, view: View, now_us: int, accounts: Accounts) -> Asked:
+        at_us = now_us if question.at_us is None else question.at_us
+        asked = asked_by(question.user_id, question.query, view, now_us=at_us)
         # This process's units are those of now.
-        by_leases = self._leases and question.at_us is None
-        return Asked(
-            view.history,
-            user=question.user_id.encode(),
-            now_us=now_us if question.at_us is None else question.at_us,
-            limit=question.context.limit,
-            zone=question.context.zone,
-            session=question.session,
-            policy=view.catalog.policy,
-            test=question.user_id in view.catalog.test_users,
-            accounts=NO_ACCOUNTS
-            if by_leases
-            else {budget: account.shortage for budget, account in accounts.items()},
-        )
+        if not self._leases or question.at_us is not None:
+            asked.accounts = {budget: account.shortage for budget, account in accounts.items()}
+        return asked
 
     def _head(
         self, question: Question, view: View, now_us: int, asked: Asked, verdicts: Sequence[Verdict]
@@ -89,7 +82,7 @@ class Explainer:
         merged_us = to_us(view.snapshot.merged_at)
         return {
             "user_id": question.user_id,
-            "placement": question.context.placement,
+            "placement": question.query.context.placement,
             "at": iso(asked.now_us),
             "as_of": iso(merged_us),
             "age_seconds": max(0, now_us - merged_us) / 1_000_000,

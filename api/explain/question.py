@@ -5,30 +5,27 @@ from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.campaigns.catalog import Context
 from api.campaigns.fields import Instant
 from api.campaigns.windows import to_us
 from api.errors import BAD_PARAMETER, ProblemError
-from api.http.context import context_parser
-from api.tokens import session_hash
+from api.http.context import Query, context_parser
 from api.users import user_id_problem
 
 _INSTANT: Final = TypeAdapter(Instant)
 
 
 class Question(NamedTuple):
-    """`at_us` is None for now; `session` is its hash, 0 for none; `campaign` is a key or an id."""
+    """`at_us` is None for now; `campaign` is a key or an id."""
 
     user_id: str
-    context: Context
-    session: int
+    query: Query
     at_us: int | None
     campaign: str | None
 
 
 def parse_question(query: str) -> Question:
     """Raises ProblemError (400) that names the parameter."""
-    asked = context_parser()(query)
+    asked = context_parser()(query)  # remembers nothing: hardly two are the same
     own = dict(parse_qsl(query, keep_blank_values=True))
     user_id = own.get("user_id")
     if user_id is None:
@@ -39,8 +36,7 @@ def parse_question(query: str) -> Question:
     campaign = own.get("campaign")
     if campaign is not None and (not campaign or "\0" in campaign):
         raise _wrong("campaign", "must be the key or the id of a campaign")
-    session = session_hash(asked.session) if asked.session else 0
-    return Question(user_id, asked.context, session, None if at is None else _instant_us(at), campaign)
+    return Question(user_id, asked, None if at is None else _instant_us(at), campaign)
 
 
 def _instant_us(text: str) -> int:

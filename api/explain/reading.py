@@ -30,12 +30,11 @@ _FIND: Final = statement("find")
 
 async def fetch(reader: Reader, text: str, *arguments: object) -> list[Record]:
     """From the first server in use that answers. Raises ProblemError (503) if none does."""
-    for server in reader.servers:
-        if reader.in_use(server):
-            try:
-                return await server.fetch(text, *arguments)
-            except ConnectionFailedError as error:
-                log.warning("%s: %s", server.name, error)
+    for server in reader.servers_in_use():
+        try:
+            return await server.fetch(text, *arguments)
+        except ConnectionFailedError as error:
+            log.warning("%s: %s", server.name, error)
     raise busy(errors.UNAVAILABLE, "Neither the replica nor the primary answers. Try again.")
 
 

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from api.campaigns.asked import Asked
 from api.campaigns.catalog import Catalog, Context
 from api.campaigns.explanation import explain
 from api.campaigns.fields import WEEKDAYS
+from api.campaigns.groups import Allowances
 from api.campaigns.history import CONVERT, History, Seen
+from api.campaigns.live import LiveCampaign
 from api.campaigns.model import Campaign
 from api.campaigns.policy import Policy
-from api.campaigns.rules import CODES
+from api.campaigns.rules import CODES, refusals
 from api.campaigns.selection import choose
 from tests.support.campaigns import document
 from tests.support.engine import ask, catalog_of
@@ -45,7 +48,9 @@ def campaign(rng: random.Random, number: int) -> Campaign:
     if rng.random() < 0.1:
         fields |= {"starts_at": None, "ends_at": "2026-02-01T00:00:00Z"}
     if rng.random() < 0.2:
-        fields["schedule"] = [{"days": rng.sample(WEEKDAYS, 3), "from": "00:00", "to": "24:00"}]
+        fields["schedule"] = [
+            {"days": rng.sample(WEEKDAYS, 3), "from": "00:00", "to": rng.choice(["24:00", "06:00"])}
+        ]
     if rng.random() < 0.3:
         value = rng.choice(["android", "ios"])
         fields["targeting"] = {"all": [{"attribute": "platform", "op": "eq", "value": value}]}
@@ -152,3 +157,44 @@ def test_what_the_same_answer_shows_is_part_of_the_wait(limits: dict[str, Any], 
     shown, refused = explain(known, Context("home", {}, 5), ask(past, now_us=NOW, policy=known.policy))
     assert shown.code is None
     assert [each.until_us for each in refused.refusals] == [until_us]
+
+
+def _blocked(asked: Asked, campaign: LiveCampaign) -> bool:
+    """By its own rules, or by what the policy has counted."""
+    seen = asked.history.of(asked.counted_as(campaign))
+    return bool([*refusals(campaign.rules, asked, seen), *Allowances(asked).refusals(campaign)])
+
+
+def test_a_rule_passes_when_it_says_so_and_not_a_microsecond_before() -> None:
+    told: Counter[str] = Counter()
+    for seed in range(1500):
+        rng = random.Random(seed)
+        campaigns = catalog(rng)
+        asked = ask(history(rng, 9), now_us=NOW, user=b"ani", session=7, policy=campaigns.policy)
+        for each in campaigns.campaigns.values():
+            seen = asked.history.of(asked.counted_as(each))
+            for rule in each.rules:
+                for code, _, until_us in refusals((rule,), asked, seen):
+                    if until_us is not None:
+                        told[code] += 1
+                        assert until_us > NOW
+                        assert rule.fails(asked.at(until_us - 1), seen) == code
+                        assert rule.fails(asked.at(until_us), seen) is None
+    assert told.keys() == {"not_started", "outside_schedule", "stopped", "capped", "cooling_down"}
+
+
+def test_a_campaign_is_let_through_when_it_says_so_and_not_a_microsecond_before() -> None:
+    told = blocked_anew = 0
+    for seed in range(1500):
+        rng = random.Random(seed)
+        campaigns = catalog(rng)
+        asked = ask(history(rng, 9), now_us=NOW, user=b"ani", session=7, policy=campaigns.policy)
+        for each in explain(campaigns, Context("home", {"platform": "android"}, 20), asked):
+            again_us = None if each.rank is not None else each.again_us(asked)
+            if again_us is not None:
+                told += 1
+                assert _blocked(asked.at(again_us - 1), each.campaign)
+                assert not _blocked(asked.at(again_us), each.campaign)
+                blocked_anew += again_us > max(refusal.until_us or 0 for refusal in each.refusals)
+    assert told > 100
+    assert blocked_anew > 0, "by an hour at which it is closed again, for example"
