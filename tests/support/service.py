@@ -98,6 +98,11 @@ class Service:
         async with self.client.post("/v1/impressions", json=document, headers=bearer(user)) as response:
             return response.status, await response.json(content_type=None)
 
+    async def interact(self, user: str, document: Any) -> tuple[int, dict[str, Any]]:
+        """POST /v1/interactions."""
+        async with self.client.post("/v1/interactions", json=document, headers=bearer(user)) as response:
+            return response.status, await response.json(content_type=None)
+
     async def show(self, user: str, query: str = "placement=home", **event: Any) -> str:
         """Fetch the first popup and confirm that it was shown; returns its campaign."""
         popup = (await self.popups(user, query))[0]
