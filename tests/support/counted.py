@@ -5,13 +5,13 @@ from typing import Final
 import asyncpg
 
 #: Each returns a row for every disagreement. Campaigns count their days in UTC here.
-_DISAGREEMENTS: Final = {
+DISAGREEMENTS: Final = {
     "counts": """
         WITH logged AS (
             SELECT *, CASE WHEN kind IN (5, 7) THEN -campaign_id ELSE campaign_id END AS counted_id
             FROM impressions
         )
-        SELECT user_id, campaign_id, l, c
+        SELECT user_id, campaign_id, l::text AS in_log, c::text AS counted
         FROM (
             SELECT
                 user_id,
@@ -86,6 +86,6 @@ async def disagreements(connection: asyncpg.Connection) -> list[str]:
     """Between the log and what is counted; empty if all is right."""
     found = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for name, statement in _DISAGREEMENTS.items():
+        for name, statement in DISAGREEMENTS.items():
             found += [f"{name}: {dict(row)}" for row in await connection.fetch(statement)]
     return found

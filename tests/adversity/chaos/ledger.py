@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.tokens import TokenSigner
+from buffer.contract import KIND_IMPRESSION
+
+#: Impression and kind: what an event is known by.
+Key = tuple[UUID, int]
 
 
 @dataclass(slots=True)
 class Line:
-    """One impression: `sent` counts the requests that held it, `acknowledged` says whether one got 202."""
+    """One event: `sent` counts the requests that held it, `acknowledged` says whether one got 202."""
 
     token: str
+    kind: int
     user: str
     campaign_id: int
     sent: int = 0
@@ -22,7 +27,7 @@ class Ledger:
     """`secret` is the one that signs the service's tokens: they say whose impression of what they are."""
 
     def __init__(self, secret: str) -> None:
-        self.lines: dict[UUID, Line] = {}
+        self.lines: dict[Key, Line] = {}
         #: Answers that only tell of trouble (503, a reset), by their names.
         self.troubles: Counter[str] = Counter()
         #: Answers that no failure excuses.
@@ -31,17 +36,16 @@ class Ledger:
         self._signer = TokenSigner((secret,))
         self._by_token: dict[str, UUID] = {}
 
-    def sent(self, token: str) -> None:
+    def sent(self, token: str, kind: int = KIND_IMPRESSION) -> None:
         """Call it before the request: what the service never got counts as sent, too."""
-        if token not in self._by_token:
+        key = self._key(token, kind)
+        if key not in self.lines:
             popup = self._signer.verify(token)
-            impression_id = UUID(bytes=popup.impression_id)
-            self._by_token[token] = impression_id
-            self.lines[impression_id] = Line(token, popup.user_id, popup.campaign_id)
-        self.lines[self._by_token[token]].sent += 1
+            self.lines[key] = Line(token, kind, popup.user_id, popup.campaign_id)
+        self.lines[key].sent += 1
 
-    def acknowledged(self, token: str) -> None:
-        line = self.lines[self._by_token[token]]
+    def acknowledged(self, token: str, kind: int = KIND_IMPRESSION) -> None:
+        line = self.lines[self._key(token, kind)]
         self.acknowledged_count += not line.acknowledged
         line.acknowledged = True
 
@@ -49,11 +53,16 @@ class Ledger:
     def users(self) -> list[str]:
         return sorted({line.user for line in self.lines.values()})
 
-    def acknowledged_ids(self) -> set[UUID]:
-        return {impression_id for impression_id, line in self.lines.items() if line.acknowledged}
+    def acknowledged_keys(self) -> set[Key]:
+        return {key for key, line in self.lines.items() if line.acknowledged}
 
     def acknowledged_lines(self) -> list[Line]:
         return [line for line in self.lines.values() if line.acknowledged]
 
     def unacknowledged(self) -> list[Line]:
         return [line for line in self.lines.values() if not line.acknowledged]
+
+    def _key(self, token: str, kind: int) -> Key:
+        if token not in self._by_token:
+            self._by_token[token] = UUID(bytes=self._signer.verify(token).impression_id)
+        return self._by_token[token], kind

@@ -5,9 +5,11 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 
+from buffer.contract import KIND_CLICK, KIND_CONVERT, KIND_DISMISS, KIND_IMPRESSION
 from tests.adversity.chaos.ledger import Ledger, Line
 from tests.support.service import bearer
 from tests.support.waiting import until
@@ -17,6 +19,10 @@ PLACEMENT: Final = "chaos"
 _REQUEST_SECONDS: Final = 8.0
 _PAUSE_MAX_SECONDS: Final = 0.04
 _LIST_SHARE: Final = 0.5
+#: Of the times that popups were confirmed: then one of them is clicked, dismissed, or converts.
+_TAPPED_SHARE: Final = 0.2
+_INTERACTIONS: Final = {KIND_CLICK: "click", KIND_DISMISS: "dismiss", KIND_CONVERT: "convert"}
+_OPENED_IN_A_SESSION: Final = 5
 #: Of what was acknowledged, to either worker: at once, and again later when it is surely merged.
 _RESENT_SHARE: Final = 0.1
 _KEPT_TOKENS: Final = 50
@@ -36,7 +42,8 @@ class Phone:
         self._headers = bearer(user)
         self._ledger = ledger
         self._dice = dice
-        self._confirmed: list[str] = []
+        self._told: list[tuple[str, int]] = []
+        self._opened = 0
 
     async def use(self, stop: asyncio.Event) -> None:
         """Open the app again and again, until `stop` is set."""
@@ -45,25 +52,27 @@ class Phone:
             await asyncio.sleep(self._dice.uniform(0, _PAUSE_MAX_SECONDS))
 
     async def open(self) -> None:
-        """Fetch the popups, and tell that they were shown, together or one by one."""
-        status, answer = await self._request("GET", f"/v1/popups?placement={PLACEMENT}&limit=5")
+        """Fetch the popups, and tell that they were shown, together or one by one, and what the user did."""
+        self._opened += 1
+        session = f"{self.user} {self._opened // _OPENED_IN_A_SESSION}"
+        query = urlencode({"placement": PLACEMENT, "limit": 5, "session": session})
+        status, answer = await self._request("GET", f"/v1/popups?{query}")
         tokens = [str(popup["token"]) for popup in answer["popups"]] if status == 200 else []
         batches = [tokens] if self._dice.random() < _LIST_SHARE else [[token] for token in tokens]
         for batch in filter(None, batches):
-            if await self.confirm(batch):
-                await self._perhaps_again(batch)
-            elif self._dice.random() < _INSISTING_SHARE:
-                await self.confirm(batch)
+            await self._tell(batch, KIND_IMPRESSION)
+            if self._dice.random() < _TAPPED_SHARE:
+                await self._tell([self._dice.choice(batch)], self._dice.choice(list(_INTERACTIONS)))
 
-    async def confirm(self, tokens: list[str]) -> bool:
-        """Send impressions in one request; whether it was answered 202."""
-        one = len(tokens) == 1
-        events = [{"token": token} for token in tokens]
+    async def confirm(self, tokens: list[str], kind: int = KIND_IMPRESSION) -> bool:
+        """Send events of one kind in one request; whether it was answered 202."""
+        named = {"kind": _INTERACTIONS[kind]} if kind in _INTERACTIONS else {}
+        events = [{"token": token, **named} for token in tokens]
         for token in tokens:
-            self._ledger.sent(token)
-        status, answer = await self._request(
-            "POST", "/v1/impressions", events[0] if one else {"impressions": events}
-        )
+            self._ledger.sent(token, kind)
+        plural = "interactions" if named else "impressions"
+        document = events[0] if len(tokens) == 1 else {plural: events}
+        status, answer = await self._request("POST", f"/v1/{plural}", document)
         if status != 202:
             return False
         refused = {each["index"] for each in answer["rejected"]}
@@ -71,15 +80,21 @@ class Phone:
             self._ledger.outrages["refused a token of its own"] += 1
         for index, token in enumerate(tokens):
             if index not in refused:
-                self._ledger.acknowledged(token)
+                self._ledger.acknowledged(token, kind)
         return True
 
-    async def _perhaps_again(self, batch: list[str]) -> None:
+    async def _tell(self, tokens: list[str], kind: int) -> None:
+        """Perhaps again: with an answer, and without."""
+        if not await self.confirm(tokens, kind):
+            if self._dice.random() < _INSISTING_SHARE:
+                await self.confirm(tokens, kind)
+            return
         if self._dice.random() < _RESENT_SHARE:
-            await self.confirm(batch)
-        if self._confirmed and self._dice.random() < _RESENT_SHARE:
-            await self.confirm([self._dice.choice(self._confirmed)])
-        self._confirmed = (self._confirmed + batch)[-_KEPT_TOKENS:]
+            await self.confirm(tokens, kind)
+        if self._told and self._dice.random() < _RESENT_SHARE:
+            token, told = self._dice.choice(self._told)
+            await self.confirm([token], told)
+        self._told = (self._told + [(token, kind) for token in tokens])[-_KEPT_TOKENS:]
 
     async def _request(self, method: str, path: str, document: Any = None) -> tuple[int, dict[str, Any]]:
         """Status and answer; (0, {}) if there was none."""
@@ -138,13 +153,13 @@ class Crowd:
         """Send each once more, from its own user's phone."""
         phone_of = {phone.user: phone for phone in self._phones}
         for line in lines:
-            await phone_of[line.user].confirm([line.token])
+            await phone_of[line.user].confirm([line.token], line.kind)
 
     async def repeat(self, lines: Sequence[Line]) -> None:
         """Send each once more, over new connections: to this worker or to that, whoever had it first."""
         for line in lines:
             async with _session(self._url) as session:
-                await Phone([session], line.user, self.ledger, self._dice).confirm([line.token])
+                await Phone([session], line.user, self.ledger, self._dice).confirm([line.token], line.kind)
 
 
 @asynccontextmanager

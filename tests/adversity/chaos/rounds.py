@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID
 
 from tests.adversity.chaos.attacks import ATTACKS, NEED_TRAFFIC, Chance
 from tests.adversity.chaos.audit import Audit, Look, audit, looking
-from tests.adversity.chaos.ledger import Ledger
+from tests.adversity.chaos.ledger import Key, Ledger
 from tests.adversity.chaos.phones import Crowd, crowd
 from tests.adversity.chaos.plan import Round
 from tests.adversity.chaos.rig import MergeStatements, Rig, WorkerState
@@ -72,7 +71,7 @@ class Trial:
     longest_attack_seconds: float
     settle_seconds: float = 60.0
     quiet_seconds: float = 5.0
-    earlier: set[UUID] = field(default_factory=set)
+    earlier: set[Key] = field(default_factory=set)
 
     async def warm_up(self) -> None:
         """Load until the usual statements of merge and rotation are known."""
@@ -96,7 +95,7 @@ class Trial:
                 outcome.rows_sent_again = _sent_again(before, await self.rig.workers())
         except* (AssertionError, TimeoutError) as errors:
             outcome.stuck = "; ".join(str(error) or "the round took too long" for error in _leaves(errors))
-        outcome.sent, outcome.acknowledged = len(ledger.lines), len(ledger.acknowledged_ids())
+        outcome.sent, outcome.acknowledged = len(ledger.lines), len(ledger.acknowledged_keys())
         outcome.troubles, outcome.outrages = ledger.troubles, ledger.outrages
         if not outcome.passed:
             outcome.diagnosis = await self.rig.diagnosis()
@@ -134,7 +133,7 @@ class Trial:
 
         What it returns is the complaint if neither came about.
         """
-        acknowledged = ledger.acknowledged_ids()
+        acknowledged = ledger.acknowledged_keys()
         quiet_until = time.monotonic() + self.quiet_seconds
         while await look.missing(acknowledged):
             if time.monotonic() > quiet_until + self.settle_seconds:
