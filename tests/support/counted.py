@@ -59,7 +59,8 @@ DISAGREEMENTS: Final = {
                 FROM unnest(c.recent, c.sessions) AS u (t, s)
             )""",
     "daily counts": """
-        SELECT day, campaign_id, variant, kind, l.events, d.events, l.late_events, d.late_events
+        SELECT day, campaign_id, variant, kind, l.events AS in_log, d.events AS counted,
+            l.late_events AS late_in_log, d.late_events AS late_counted
         FROM (
             SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, campaign_id, variant, kind,
                 count(*) AS events, count(*) FILTER (WHERE late) AS late_events
@@ -68,7 +69,7 @@ DISAGREEMENTS: Final = {
         FULL JOIN campaign_daily_counts AS d USING (day, campaign_id, variant, kind)
         WHERE (l.events, l.late_events) IS DISTINCT FROM (d.events, d.late_events)""",
     "new users": """
-        SELECT campaign_id, kind, l.users, d.users
+        SELECT campaign_id, kind, l.users AS in_log, d.users AS counted
         FROM (
             SELECT campaign_id, kind, count(DISTINCT user_id) AS users FROM impressions
             -- Of 6 only who had nothing of the campaign before is new.
