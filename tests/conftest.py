@@ -19,6 +19,16 @@ from tests.support.service import Service, ServiceFactory
 _TEMPLATE = "tayang_template"
 
 
+#: Folders of the longest tests: begun last, they would leave the other test process idle.
+_LONGEST = ("tests/adversity/", "tests/oracle/", "tests/acceptance/", "tests/simulations/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first; else in the random order that they have."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[EmbeddedCluster]:
     with (

@@ -27,6 +27,7 @@ async def test_a_pause_is_heard_of_while_the_replica_stands_still(
     await service.create("one")
     await service.create("two")
     await until(lambda: exchange.connected, "the process listens")
+    await until(lambda: len(reader.catalog.campaigns) == 2, "both campaigns are known")
     async with replay_paused(database.cluster):
         version = reader.catalog.version
         await change(service, "one", status="paused")

@@ -1,12 +1,13 @@
 """What `tayang explain` prints on a terminal, wide and narrow."""
 
 from io import StringIO
+from typing import Any
 
 from rich.console import Console
 
 from tayang.explain_table import _table
 
-CAMPAIGNS = [
+CAMPAIGNS: list[dict[str, Any]] = [
     {
         "campaign": "sale",
         "verdict": "shown",
