@@ -76,13 +76,17 @@ class Service:
             "replica": self._postmaster("replica"),
         }
 
+    @property
+    def admin_headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._admin_key}"}
+
     def admin(
         self, method: str, path: str, document: Any = None, *, csv: bytes | None = None, headers: Any = None
     ) -> Any:
         """A request to the admin API: its JSON. Raises BenchError unless the answer is 2xx."""
         connection = HTTPConnection(*self.address, timeout=_REQUEST_SECONDS)
         kind = "application/json" if csv is None else "text/csv"
-        sent = {"Authorization": f"Bearer {self._admin_key}", "Content-Type": kind, **(headers or {})}
+        sent = {**self.admin_headers, "Content-Type": kind, **(headers or {})}
         try:
             connection.request(method, path, json.dumps(document) if csv is None else csv, sent)
             answer = connection.getresponse()

@@ -20,21 +20,18 @@ from api.campaigns.rules import (
     refusals,
 )
 from api.campaigns.selection import Answer, Eligible, ranked
-from api.campaigns.targeting import Part
 
 #: How often a moment at which all failing rules pass is looked at again: others may fail by then.
 _LOOKS_AHEAD_MAX: Final = 8
 _NOTHING: Final[Sequence[Refusal]] = ()
-_ALL_MET: Final[Sequence[Part]] = ()
-_MISMATCHES: Final = (Refusal(TARGETING, {}),)  # the parts have the details
+_MISMATCHES: Final = (Refusal(TARGETING, {}),)  # what it asks for, and of what, others can tell
 
 
 class Verdict(NamedTuple):
     """`refusals` are all rules that fail, the decisive one first; none if the campaign is shown.
 
     `rank` is the place among the campaigns that pass their own rules, from 1; `order` the last tie-break
-    between those. `unmet` are the parts of its targeting that the request doesn't match. Verdicts may share
-    their lists.
+    between those. Verdicts may share their lists.
     """
 
     campaign: LiveCampaign
@@ -42,7 +39,6 @@ class Verdict(NamedTuple):
     refusals: Sequence[Refusal]
     rank: int | None = None
     order: int | None = None
-    unmet: Sequence[Part] = ()
 
     @property
     def code(self) -> str | None:
@@ -77,8 +73,7 @@ def explain(catalog: Catalog, context: Context, asked: Asked) -> list[Verdict]:
     for campaign in catalog.ordered:
         plain = nobody_held_out and campaign.holdout is None
         seen = seen_of(campaign.id if plain else asked.counted_as(campaign))
-        matches = campaign in matching
-        failing, unmet = (_NOTHING, _ALL_MET) if matches else _about_the_request(campaign, context)
+        failing = _NOTHING if campaign in matching else _about_the_request(campaign, context)
         for fails in campaign.checks_unseen if seen is None else campaign.checks:
             if fails(asked, seen) is not None:
                 failing = [*failing, *refusals(campaign.rules, asked, seen)]
@@ -90,7 +85,7 @@ def explain(catalog: Catalog, context: Context, asked: Asked) -> list[Verdict]:
             failing = [*failing, *from_the_past.refusals(campaign)]
         if not plain:
             failing = [*failing, *_held_out(campaign, asked)]
-        others.append(Verdict(campaign, seen, failing, None, None, unmet))
+        others.append(Verdict(campaign, seen, failing, None, None))
     return _offered(passing, asked) + others
 
 
@@ -127,14 +122,12 @@ def _refused(one: Eligible, answer: Answer, asked: Asked, outranked: Sequence[Re
     return [*of_groups, *held_out]
 
 
-def _about_the_request(campaign: LiveCampaign, context: Context) -> tuple[Sequence[Refusal], Sequence[Part]]:
-    """Of a campaign that does not match, and the parts of its targeting that don't."""
-    attributes = context.attributes
-    unmet = [part for part in campaign.targeting if not part.matches(attributes)]
+def _about_the_request(campaign: LiveCampaign, context: Context) -> Sequence[Refusal]:
+    """Of a campaign that does not match."""
     if campaign.placement == context.placement:
-        return _MISMATCHES, unmet
+        return _MISMATCHES
     elsewhere = Refusal(OTHER_PLACEMENT, {"placement": campaign.placement, "asked": context.placement})
-    return ([elsewhere, *_MISMATCHES] if unmet else [elsewhere]), unmet
+    return [elsewhere] if campaign.matches(context.attributes) else [elsewhere, *_MISMATCHES]
 
 
 def _held_out(campaign: LiveCampaign, asked: Asked) -> Sequence[Refusal]:

@@ -19,6 +19,7 @@ from api.explain.memory import Memory
 from api.explain.moments import iso
 from api.explain.question import Question, parse_question
 from api.explain.reading import Other, Others
+from api.explain.reasons import Reasons
 from api.http.popups import asked_by
 from api.read.reader import Reader, View
 
@@ -61,10 +62,11 @@ class Explainer:
         verdicts = explain(view.catalog, context, asked)
         name = question.campaign
         written = self._memory.of(view.catalog)
-        document = Document(asked, context, verdicts, written, accounts, leases=self._leases)
+        reasons = Reasons(asked, context, written, accounts, leases=self._leases)
+        document = Document(asked, verdicts, written, reasons)
         told = verdicts if name is None else [each for each in verdicts if _is(name, each.campaign)]
         campaigns = document.campaigns(told, variants=name is not None)
-        campaigns += [document.other(other) for other in others]
+        campaigns += document.others(others, context.placement)
         head = to_json(self._head(question, view, now_us, asked, verdicts)).decode()
         return f'{head[:-1]},"campaigns":[{",".join(campaigns)}]}}'.encode()
 

@@ -1,7 +1,8 @@
 """What is the same of a campaign in every explanation, written once: some thousand are told at a time."""
 
-from functools import cached_property
+from collections.abc import Mapping
 from json.encoder import encode_basestring as quoted
+from typing import NamedTuple
 
 from api.campaigns.catalog import Catalog
 from api.campaigns.conditions import condition_words
@@ -9,36 +10,52 @@ from api.campaigns.live import LiveCampaign
 from api.campaigns.targeting import Part
 
 
-class Written:
-    """`head` is the beginning of its JSON."""
+class Condition(NamedTuple):
+    """A part of a targeting: as JSON, and in words that can stand inside a JSON string."""
 
-    def __init__(self, campaign: LiveCampaign) -> None:
-        self.head = (
-            f'{{"campaign":"{campaign.key}","id":{campaign.id},"status":"live",'
-            f'"priority":{campaign.priority},"verdict":"'
-        )
-        self._targeting = campaign.targeting
+    part: Part
+    json: str
+    words: str
 
-    @cached_property
-    def parts(self) -> dict[Part, tuple[str, str]]:
-        """Of its targeting: as JSON, and in words that can stand inside a JSON string."""
-        return {
-            part: (part.node.model_dump_json(by_alias=True), quoted(condition_words(part.node))[1:-1])
-            for part in self._targeting
-        }
+
+class Written(NamedTuple):
+    """`head` is the beginning of a campaign's JSON. Campaigns with the same targeting share `conditions`."""
+
+    head: str
+    conditions: tuple[Condition, ...]
 
 
 class Memory:
-    """Of the campaigns of one catalog, and of those after it: bounded by what is live."""
+    """Of the campaigns of one catalog, kept for those of the next: bounded by what is live."""
 
     def __init__(self) -> None:
         self._catalog = Catalog()
         self._written: dict[LiveCampaign, Written] = {}
 
-    def of(self, catalog: Catalog) -> dict[LiveCampaign, Written]:
+    def of(self, catalog: Catalog) -> Mapping[LiveCampaign, Written]:
         """All its campaigns."""
         if catalog is not self._catalog:
             known = self._written
-            self._written = {each: known.get(each) or Written(each) for each in catalog.campaigns.values()}
+            shared = {written.conditions: written.conditions for written in known.values()}
+            by_text = {tuple(each.json for each in conditions): conditions for conditions in shared}
+            self._written = {
+                campaign: known.get(campaign) or _written(campaign, by_text)
+                for campaign in catalog.campaigns.values()
+            }
             self._catalog = catalog
         return self._written
+
+
+def _written(campaign: LiveCampaign, by_text: dict[tuple[str, ...], tuple[Condition, ...]]) -> Written:
+    head = (
+        f'{{"campaign":"{campaign.key}","id":{campaign.id},"status":"live",'
+        f'"priority":{campaign.priority},"verdict":"'
+    )
+    texts = tuple(part.node.model_dump_json(by_alias=True) for part in campaign.targeting)
+    conditions = by_text.get(texts)
+    if conditions is None:
+        conditions = by_text[texts] = tuple(
+            Condition(part, text, quoted(condition_words(part.node))[1:-1])
+            for part, text in zip(campaign.targeting, texts, strict=True)
+        )
+    return Written(head, conditions)
