@@ -79,7 +79,8 @@ def window_left_us(window: Window, counted_us: int, now_us: int, zone: ZoneInfo)
     """
     if window.kind == "rolling":
         return counted_us + window.length_us
-    return _period(window.kind, now_us, zone)[1]
+    # It may be of the next period, by the clock of another process.
+    return _period(window.kind, max(counted_us, now_us), zone)[1]
 
 
 def parse_window(text: str) -> Window:

@@ -12,6 +12,7 @@ from api.campaigns.windows import (
     parse_duration,
     parse_window,
     to_us,
+    window_left_us,
     window_start,
 )
 from tests.support.engine import cap, cap_reached
@@ -203,3 +204,17 @@ def test_a_cooldown_has_no_calendar() -> None:
 
 def test_to_us_is_exact() -> None:
     assert to_us(datetime(2262, 4, 11, 23, 47, 16, 854775, tzinfo=UTC)) == 9_223_372_036_854_775
+
+
+@pytest.mark.parametrize(
+    ("window", "counted", "left"),
+    [
+        ("30m", "2026-10-31T23:40:00Z", "2026-11-01T00:10:00Z"),
+        ("month", "2026-10-31T23:40:00Z", "2026-11-01T00:00:00Z"),
+        # By the clock of a process that is a second ahead, the next month has begun.
+        ("month", "2026-11-01T00:00:00.5Z", "2026-12-01T00:00:00Z"),
+    ],
+)
+def test_when_an_impression_counts_no_more(window: str, counted: str, left: str) -> None:
+    now_us = us("2026-10-31T23:59:59.9Z")
+    assert window_left_us(parse_window(window), us(counted), now_us, ZoneInfo("UTC")) == us(left)
