@@ -51,7 +51,7 @@ class CampaignMaker:
             "targeting": self._tree(3) if random.random() < 0.2 else None,
             "caps": caps(random, 0.45),
             "cooldown": random.choice(SPANS[1:]) if random.random() < 0.15 else None,
-            "stop_after": self._stop_after() if random.random() < 0.15 else None,
+            "stop_after": self._stop_after() if random.random() < 0.25 else None,
             "tags": random.sample(TAGS, random.choice((0, 0, 1, 1, 2, 3))),
             "exempt": random.random() < 0.12,
             "counts_for_policy": random.random() < 0.85,
@@ -96,7 +96,7 @@ class CampaignMaker:
     def _stop_after(self) -> dict[str, Any]:
         random = self.random
         kinds = random.sample(("click", "dismiss", "convert"), random.choice((1, 1, 2, 3)))
-        stops = {kind: random.choice((1, 1, 2, 3)) for kind in kinds}
+        stops = {kind: random.choice((1, 1, 1, 2, 3)) for kind in kinds}
         return {
             kind: {"count": count, "for": random.choice(SPANS)} if random.random() < 0.6 else count
             for kind, count in stops.items()
