@@ -11,7 +11,7 @@ from typing import Final
 from tests.oracle.cases import random_case
 from tests.oracle.compare import disagreements
 
-_CHUNK_CASES: Final = 100
+_CHUNK_CASES: Final = 50
 
 
 @dataclass
