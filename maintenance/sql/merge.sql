@@ -125,24 +125,51 @@ counted AS (
         last_convert_at = greatest(c.last_convert_at, excluded.last_convert_at)
     RETURNING c.user_id, c.campaign_id, c.total, c.clicks, c.dismissals, c.conversions
 ),
--- A user is new to a kind of event when all that is counted of it came with this merge.
-all_new AS MATERIALIZED (
+summed AS MATERIALIZED (
     SELECT
         p.user_id,
         p.counted_id,
-        c.total = p.total AS shown,
-        c.clicks = p.clicks AS clicked,
-        c.dismissals = p.dismissals AS dismissed,
-        c.conversions = p.conversions AS converted
+        p.total AS added,
+        p.clicks AS added_clicks,
+        p.dismissals AS added_dismissals,
+        p.conversions AS added_conversions,
+        c.total,
+        c.clicks,
+        c.dismissals,
+        c.conversions
     FROM per_user AS p
     INNER JOIN counted AS c ON c.user_id = p.user_id AND c.campaign_id = p.counted_id
+),
+-- A user is new to a kind of event when all that is counted of it came with this merge.
+all_new AS MATERIALIZED (
+    SELECT
+        user_id,
+        counted_id,
+        total = added AS shown,
+        clicks = added_clicks AS clicked,
+        dismissals = added_dismissals AS dismissed,
+        conversions = added_conversions AS converted
+    FROM summed
     WHERE
-        (p.total > 0 AND c.total = p.total)
-        OR (p.clicks > 0 AND c.clicks = p.clicks)
-        OR (p.dismissals > 0 AND c.dismissals = p.dismissals)
-        OR (p.conversions > 0 AND c.conversions = p.conversions)
+        (added > 0 AND total = added)
+        OR (added_clicks > 0 AND clicks = added_clicks)
+        OR (added_dismissals > 0 AND dismissals = added_dismissals)
+        OR (added_conversions > 0 AND conversions = added_conversions)
         -- Kind 6 alone.
-        OR p.total + p.clicks + p.dismissals + p.conversions = 0
+        OR added + added_clicks + added_dismissals + added_conversions = 0
+),
+-- From those who have seen it as often as before to those who have seen it as often as now.
+frequency AS (
+    INSERT INTO campaign_frequency AS f (campaign_id, times, users)
+    SELECT s.counted_id, moved.times, sum(moved.users) AS users
+    FROM summed AS s
+    CROSS JOIN LATERAL (VALUES (least(s.total, 64), 1), (s.total - s.added, -1)) AS moved (times, users)
+    -- Who has seen it 64 times stays there; who had not seen it was nowhere.
+    WHERE s.counted_id > 0 AND s.added > 0 AND s.total - s.added < 64 AND moved.times > 0
+    GROUP BY 1, 2
+    HAVING sum(moved.users) <> 0
+    ORDER BY 1, 2
+    ON CONFLICT (campaign_id, times) DO UPDATE SET users = f.users + excluded.users
 ),
 newcomers AS (
     SELECT DISTINCT ON (l.user_id, l.counted_id, l.kind) l.user_id, l.impression_id, l.kind

@@ -25,6 +25,7 @@ async def state(connection: asyncpg.Connection) -> list[list[asyncpg.Record]]:
             "impressions",
             "user_campaign_counts",
             "campaign_daily_counts",
+            "campaign_frequency",
             "buffer_watermarks",
             "merge_ticks",
             "impression_quarantine",
@@ -39,10 +40,11 @@ async def state(connection: asyncpg.Connection) -> list[list[asyncpg.Record]]:
         "INSERT INTO impression_quarantine VALUES (1, 1, $2, 1, 'old', 1, 'a', now(), now())",
         "SELECT FROM user_campaign_counts FOR UPDATE",
         "SELECT FROM campaign_daily_counts FOR UPDATE",
+        "INSERT INTO campaign_frequency VALUES (1, 2, 0)",
         "SELECT FROM buffer_watermarks FOR UPDATE",
         "SELECT FROM merge_ticks FOR UPDATE",
     ],
-    ids=["log", "quarantine", "counts", "daily counts", "watermarks", "tick"],
+    ids=["log", "quarantine", "counts", "daily counts", "frequency", "watermarks", "tick"],
 )
 async def test_a_merge_that_is_killed_midway_leaves_nothing_half_done(
     database: Database, primary: asyncpg.Connection, blocker: str

@@ -188,6 +188,38 @@ async def test_the_last_conversion_is_kept(primary: asyncpg.Connection, merging:
     assert (await counts(primary))["last_convert_at"] == NOON + 9 * MINUTE
 
 
+async def frequency(primary: asyncpg.Connection, campaign_id: int = 1) -> dict[int, int]:
+    rows = await primary.fetch(
+        "SELECT times, users FROM campaign_frequency WHERE campaign_id = $1 AND users <> 0", campaign_id
+    )
+    return {row["times"]: row["users"] for row in rows}
+
+
+async def test_users_move_from_seldom_to_often(primary: asyncpg.Connection, merging: Merging) -> None:
+    """After each merge `merging` compares with the log, too."""
+    await merging(Event(), Event("budi"), Event("citra", campaign_id=2))
+    assert await frequency(primary) == {1: 2}
+    await merging(Event(), Event(), Event("dewi"), Event("dewi"))
+    assert await frequency(primary) == {1: 1, 2: 1, 3: 1}
+    await merging(Event("budi"), Event("dewi", kind=KIND_CLICK), Event("eka", kind=KIND_GHOST))
+    assert await frequency(primary) == {2: 2, 3: 1}
+    await merging(Event("eka", kind=KIND_SERVED), Event("eka", kind=KIND_DISMISS))
+    await merging(Event("eka"))
+    assert await frequency(primary) == {1: 1, 2: 2, 3: 1}
+    assert await frequency(primary, 2) == {1: 1}
+    assert await frequency(primary, -1) == {}
+
+
+async def test_from_64_times_on_users_stay_where_they_are(
+    primary: asyncpg.Connection, merging: Merging
+) -> None:
+    await merging(*(at(n) for n in range(63)))
+    assert await frequency(primary) == {63: 1}
+    await merging(at(63), at(64))
+    await merging(at(65), *(Event("budi") for _ in range(70)))
+    assert await frequency(primary) == {64: 2}
+
+
 async def test_late_events_count_and_are_marked(primary: asyncpg.Connection, merging: Merging) -> None:
     await merging(at(1), at(2, late=True), at(3, late=True, kind=KIND_CLICK))
     await merging(at(4, late=True))

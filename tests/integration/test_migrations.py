@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from maintenance import migrate as migrate_module
-from maintenance.duty import MIGRATION_DUTY, MaintenanceError
+from maintenance.duty import MERGE_LOCK, MIGRATION_DUTY, MaintenanceError
 from maintenance.migrate import check_schema, migrate, newest_revision
 from tests.support.database import Database
 from tests.support.waiting import until
@@ -122,10 +122,41 @@ async def test_a_table_in_use_makes_a_migration_give_up(
     primary = await database.primary()
     before = await schema(primary)
     async with primary.transaction():
-        await primary.fetch("SELECT * FROM campaigns")
+        # Some table of each migration: one that has gone through before the first that can't is done.
+        tables = await primary.fetch(
+            "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind IN ('r', 'p')"
+            " AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'"
+        )
+        await primary.execute(f"LOCK TABLE {', '.join(row['name'] for row in tables)} IN ACCESS SHARE MODE")
         with pytest.raises(MaintenanceError, match=r"cannot migrate: .*lock timeout"):
             await run(database, "base")
     assert await schema(primary) == before
+
+
+async def test_what_was_counted_before_there_were_reports_is_in_them(empty_database: Database) -> None:
+    await run(empty_database, "0003_engine")
+    primary = await empty_database.primary()
+    await primary.execute(
+        "INSERT INTO user_campaign_counts (user_id, campaign_id, total, clicks, dismissals, conversions, recent)"
+        " SELECT 'u' || n, c, t, 0, 0, 0, '{}' FROM (VALUES (1, 1, 1), (2, 1, 1), (3, 1, 63), (4, 1, 64),"
+        " (5, 1, 900), (6, 1, 0), (7, -1, 2), (8, 2, 3)) AS seen (n, c, t)"
+    )
+    await run(empty_database)
+    rows = await primary.fetch("SELECT * FROM campaign_frequency ORDER BY campaign_id, times")
+    assert [tuple(row) for row in rows] == [(1, 1, 2), (1, 63, 1), (1, 64, 2), (2, 3, 1)]
+
+
+async def test_the_backfill_waits_for_a_merge(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what that one commits would be in no row."""
+    await run(empty_database, "0003_engine")
+    monkeypatch.setattr(migrate_module, "_LOCK_TIMEOUT", "50ms")
+    primary = await empty_database.primary()
+    async with primary.transaction():
+        await primary.execute("SELECT pg_advisory_xact_lock($1)", MERGE_LOCK)
+        with pytest.raises(MaintenanceError, match=r"cannot migrate: .*lock timeout"):
+            await run(empty_database)
 
 
 async def test_check_schema(database: Database, empty_database: Database) -> None:

@@ -80,6 +80,18 @@ DISAGREEMENTS: Final = {
             WHERE kind <> 6 GROUP BY 1, 2
         ) AS d USING (campaign_id, kind)
         WHERE l.users IS DISTINCT FROM d.users""",
+    "frequency": """
+        SELECT campaign_id, times, l.users, f.users
+        FROM (
+            SELECT campaign_id, least(seen, 64) AS times, count(*) AS users
+            FROM (
+                SELECT campaign_id, user_id, count(*) AS seen FROM impressions WHERE kind = 1 GROUP BY 1, 2
+            ) AS each_user
+            GROUP BY 1, 2
+        ) AS l
+        -- A row of 0 users is what is left when all of them have moved on.
+        FULL JOIN (SELECT * FROM campaign_frequency WHERE users <> 0) AS f USING (campaign_id, times)
+        WHERE l.users IS DISTINCT FROM f.users""",
 }
 
 
