@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -139,6 +139,22 @@ def import_audience(
 
 
 @app.command()
+def report(
+    campaign: Annotated[str, typer.Argument(help="the campaign's key or id")],
+    first: Annotated[str | None, typer.Option("--from", help="a day such as 2026-11-01")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="a day; without it today")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print what the API answers")] = False,
+) -> None:
+    """Plot what came of a campaign: impressions, clicks, conversions, reach, frequency, lift."""
+    from tayang.report import print_report  # noqa: PLC0415
+
+    settings = load_settings()
+    settings.require_primary()
+    days = _day("--from", first), _day("--to", last)
+    raise typer.Exit(asyncio.run(print_report(settings.primary_dsn, campaign, *days, as_json=as_json)))
+
+
+@app.command()
 def token(
     user: Annotated[str, typer.Argument(help="the user's id")],
     hours: Annotated[int, typer.Option(min=1, max=24 * 365)] = 24,
@@ -218,6 +234,13 @@ async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
         ) from error
     finally:
         connection.terminate()
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("must be a day such as 2026-11-01", param_hint=option) from None
 
 
 def _fail(code: int, message: str) -> NoReturn:

@@ -5,6 +5,7 @@ from aiohttp import web
 from api.admin import campaigns, no_shows, policy, previews, testers
 from api.admin.audience import AudienceUploads
 from api.admin.auth import Handler, admin_only
+from api.admin.reports.handler import get_report
 from api.explain.handler import get_explanation
 
 _COLLECTION = "/v1/admin/campaigns"
@@ -12,6 +13,7 @@ _ONE = _COLLECTION + "/{id}"
 _AUDIENCE = _ONE + "/audience"
 _PREVIEW = _ONE + "/preview"
 _NO_SHOWS = _ONE + "/no-shows"
+_REPORT = _ONE + "/report"
 _POLICY = "/v1/admin/policy"
 _TESTERS = "/v1/admin/test-users"
 _TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} would not take
@@ -35,6 +37,7 @@ def admin_routes() -> list[web.RouteDef]:
         ("PUT", _AUDIENCE, uploads.put),
         ("POST", _PREVIEW, previews.create_preview),
         ("GET", _NO_SHOWS, no_shows.get_no_shows),
+        ("GET", _REPORT, get_report),
         ("GET", _POLICY, policy.get_policy),
         ("PUT", _POLICY, policy.put_policy),
         ("GET", _TESTERS, testers.list_testers),

@@ -68,5 +68,6 @@ async def test_everything_works(granted: Service) -> None:
     assert await writer.flush()
     assert await writer.flush()
     await admin(service, "GET", "campaigns/sale/no-shows", 200)
+    await admin(service, "GET", "campaigns/sale/report", 200)
     async with service.client.get("/v1/popups?placement=few", headers=bearer("ani")) as response:
         assert response.status == 200

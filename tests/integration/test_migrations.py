@@ -137,7 +137,8 @@ async def test_what_was_counted_before_there_were_reports_is_in_them(empty_datab
     await run(empty_database, "0003_engine")
     primary = await empty_database.primary()
     await primary.execute(
-        "INSERT INTO user_campaign_counts (user_id, campaign_id, total, clicks, dismissals, conversions, recent)"
+        "INSERT INTO user_campaign_counts"
+        " (user_id, campaign_id, total, clicks, dismissals, conversions, recent)"
         " SELECT 'u' || n, c, t, 0, 0, 0, '{}' FROM (VALUES (1, 1, 1), (2, 1, 1), (3, 1, 63), (4, 1, 64),"
         " (5, 1, 900), (6, 1, 0), (7, -1, 2), (8, 2, 3)) AS seen (n, c, t)"
     )

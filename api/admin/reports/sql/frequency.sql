@@ -1,0 +1,7 @@
+-- Purpose: how many users have seen a campaign once, twice … 64 times or more.
+-- Parameters: $1 campaign.
+-- Locks: reads only.
+SELECT f.times, f.users
+FROM campaign_frequency AS f
+WHERE f.campaign_id = $1 AND f.users <> 0
+ORDER BY f.times
