@@ -63,6 +63,11 @@ _DAMAGES = {
         (0, 0, 0),
         "new users: ",
     ),
+    "frequency": (
+        "UPDATE campaign_frequency SET users = users + 1",
+        (0, 0, 0),
+        "frequency: ",
+    ),
     "quarantine": (
         """
         INSERT INTO impression_quarantine

@@ -17,8 +17,8 @@ from tests.support.servers import crash_a_backend
 from tests.support.waiting import until
 
 _EMPTY: Final = (
-    "TRUNCATE impressions, user_campaign_counts, campaign_daily_counts, impression_buffer_0,"
-    " impression_buffer_1, buffer_watermarks, impression_quarantine"
+    "TRUNCATE impressions, user_campaign_counts, campaign_daily_counts, campaign_frequency,"
+    " impression_buffer_0, impression_buffer_1, buffer_watermarks, impression_quarantine"
 )
 _MISCOUNTED: Final = """
 SELECT count(*) FROM (
