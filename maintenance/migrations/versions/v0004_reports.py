@@ -2,7 +2,7 @@
 
 from maintenance.migrations.files import run
 
-revision = "0005_reports"
+revision = "0004_reports"
 down_revision = "0003_engine"
 
 
