@@ -112,6 +112,8 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
         await stack.enter_async_context(background("reader", delivery.reader.run()))
         if app[CONFIG].peer_announcements == "on":
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
+        if delivery.users.jwks is not None:
+            await stack.enter_async_context(background("users' keys", delivery.users.jwks.run()))
         await stack.enter_async_context(background("metrics", app[METRICS].run()))
         await stack.enter_async_context(background("shedder", delivery.shedder.run()))
         await stack.enter_async_context(background("merge lag", watch_merge_lag(delivery)))
@@ -184,9 +186,7 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     exchange.on_catalog = reader.catalog_announced
     return Delivery(
         config=config,
-        users=authenticator(
-            config.user_jwt_secret, config.user_jwt_public_key_file, max_tokens=config.verified_max_tokens
-        ),
+        users=authenticator(config),
         signer=TokenSigner(config.token_secrets),
         previews=PreviewSigner(config.token_secrets),
         context_of=context_parser(),

@@ -15,6 +15,11 @@ class ApiConfig:
     token_secrets: tuple[str, ...]  # the first signs, all verify
     user_jwt_secret: str = ""
     user_jwt_public_key_file: Path | None = None
+    user_jwt_jwks_file: Path | None = None
+    user_jwt_jwks_poll_seconds: float = 1.0
+    user_jwt_audience: tuple[str, ...] = ()
+    user_jwt_issuer: tuple[str, ...] = ()
+    user_jwt_leeway_seconds: float = 30.0
     worker: int = 0
     runtime_dir: Path | None = None  # where the workers of one service leave their metrics for each other
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tayang.embedded import Node
 from tayang.part import Part
 from tayang.settings import Settings
-from tayang.user_token import mint
+from tayang.user_token import user_token
 
 _USER = "demo-user"
 _TRY = {
@@ -36,7 +36,7 @@ def banner(settings: Settings, parts: Sequence[Part], nodes: Sequence[Node]) -> 
         f"admin key       {settings.admin_key}",
     ]
     if settings.user_jwt_secret:
-        token = mint(settings.user_jwt_secret, _USER)
+        token = user_token(settings, _USER)
         lines += [
             f"user token      {token}   (user {_USER}, valid for a day)",
             "",

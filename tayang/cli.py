@@ -17,7 +17,7 @@ from maintenance.duty import MaintenanceError
 from maintenance.merge import MergeResult, merge_all
 from tayang.embedded import EmbeddedError
 from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
-from tayang.user_token import mint
+from tayang.user_token import user_token
 
 app = typer.Typer(
     help="Campaign popups with exact caps, on PostgreSQL alone. Settings: TAYANG_… (docs/settings.md).",
@@ -160,10 +160,10 @@ def token(
     hours: Annotated[int, typer.Option(min=1, max=24 * 365)] = 24,
 ) -> None:
     """Print a user's JWT, signed with TAYANG_USER_JWT_SECRET (for development and load tests)."""
-    secret = load_settings().user_jwt_secret
-    if not secret:
+    settings = load_settings()
+    if not settings.user_jwt_secret:
         raise SettingsError("TAYANG_USER_JWT_SECRET is not set: a token can't be signed with a public key")
-    typer.echo(mint(secret, user, valid_seconds=hours * 3600))
+    typer.echo(user_token(settings, user, valid_seconds=hours * 3600))
 
 
 @app.command()

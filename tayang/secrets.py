@@ -26,7 +26,8 @@ def with_secrets(settings: Settings) -> Settings:
         lacking["admin_key"] = stored["admin_key"]
     if not settings.token_secrets:
         lacking["token_secrets"] = tuple(stored["token_secrets"])
-    if not settings.user_jwt_secret and settings.user_jwt_public_key_file is None:
+    key_files = settings.user_jwt_public_key_file, settings.user_jwt_jwks_file
+    if not settings.user_jwt_secret and key_files == (None, None):
         lacking["user_jwt_secret"] = stored["user_jwt_secret"]
     return settings.model_copy(update=lacking)
 

@@ -43,6 +43,21 @@ class Settings(BaseSettings):
     user_jwt_public_key_file: Path | None = Field(
         None, description="PEM public key of the users' JWTs (RS256, ES256, EdDSA) instead of the secret"
     )
+    user_jwt_jwks_file: Path | None = Field(
+        None, description="several keys of the users' JWTs (JWKS), reloaded when it changes; wins over both"
+    )
+    user_jwt_jwks_poll_seconds: float = Field(
+        1.0, ge=0.01, le=3600, description="pause between two looks at the JWKS file"
+    )
+    user_jwt_audience: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="`aud` of the users' JWTs, comma-separated: one must match; empty: not looked at"
+    )
+    user_jwt_issuer: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="`iss` of the users' JWTs, comma-separated: one must match; empty: not looked at"
+    )
+    user_jwt_leeway_seconds: float = Field(
+        30.0, ge=0, le=300, description="how far `iat` and `nbf` may be in the future (clocks differ)"
+    )
 
     show_within_seconds: int = Field(600, ge=1, le=86_400, description="a popup's `expires_at` after serving")
     accept_within_seconds: int = Field(
@@ -172,7 +187,7 @@ class Settings(BaseSettings):
     impression_retention_days: int = Field(35, ge=2, le=3650, description="age at which days of the log go")
     daily_count_retention_days: int = Field(800, ge=32, le=36_500, description="age at which daily counts go")
 
-    @field_validator("token_secrets", mode="before")
+    @field_validator("token_secrets", "user_jwt_audience", "user_jwt_issuer", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
@@ -208,14 +223,15 @@ class Settings(BaseSettings):
         if len(self.admin_key) < 16:  # noqa: PLR2004  (128 bits of hex is 32; below 16 it can be guessed)
             raise SettingsError("TAYANG_ADMIN_KEY is missing or shorter than 16 characters: set a random one")
         self._check_retention()
-        try:
-            TokenSigner(self.token_secrets)
-            authenticator(self.user_jwt_secret, self.user_jwt_public_key_file, max_tokens=1)
-        except ValueError as error:
-            raise SettingsError(str(error)) from error
         fields = ApiConfig.__dataclass_fields__.keys() & type(self).model_fields.keys()
         values = {name: getattr(self, name) for name in fields}
-        return ApiConfig(**values, worker=worker, runtime_dir=runtime_dir)
+        config = ApiConfig(**values, worker=worker, runtime_dir=runtime_dir)
+        try:
+            TokenSigner(self.token_secrets)
+            authenticator(config)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        return config
 
     def maintenance(self) -> MaintenanceConfig:
         """For the maintenance process. Raises SettingsError."""

@@ -6,6 +6,7 @@ from functools import wraps
 
 from aiohttp import web
 
+from api.authorization import authorization
 from api.errors import UNAUTHORIZED, ProblemError
 from api.keys import CONFIG
 
@@ -17,7 +18,7 @@ def admin_only(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
-        if not _holds_key(request.headers.get("Authorization", ""), request.app[CONFIG].admin_key):
+        if not _holds_key(authorization(request) or "", request.app[CONFIG].admin_key):
             raise ProblemError(
                 UNAUTHORIZED,
                 "send the admin key (TAYANG_ADMIN_KEY) in the header 'Authorization: Bearer <key>'",

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from api.auth import UserAuthenticator
 from api.campaigns.budget import Stock
 from api.campaigns.tally import SERVED
 from api.http.delivery import Delivery
@@ -61,6 +62,11 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_budget_units_leased": (CounterMetricFamily, "Units of hard budgets leased", ()),
     "tayang_budget_units_spent": (CounterMetricFamily, "Impressions that had a unit", ()),
     "tayang_budget_refused": (CounterMetricFamily, "Impressions whose unit had lapsed", ()),
+    "tayang_user_jwt_keys": (GaugeMetricFamily, "Keys that verify users' JWTs", ()),
+    "tayang_user_jwt_verified": (CounterMetricFamily, "Users' JWTs verified afresh", ("kid", "alg")),
+    "tayang_user_jwt_refused": (CounterMetricFamily, "Users' JWTs refused", ("reason",)),
+    "tayang_user_jwks_loads": (CounterMetricFamily, "Times the JWKS file was taken over", ()),
+    "tayang_user_jwks_broken": (GaugeMetricFamily, "1 while the JWKS file can't be used", ()),
     "tayang_catalog_version": (GaugeMetricFamily, "Version of the catalog in memory", ()),
     "tayang_catalog_loads": (CounterMetricFamily, "Times the catalog was loaded", ()),
     "tayang_pending_oldest_seconds": (GaugeMetricFamily, "Age of the oldest event not yet seen merged", ()),
@@ -184,6 +190,7 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
     yield from _read_samples(delivery)
     yield from _peer_samples(delivery)
     yield from _budget_samples(delivery)
+    yield from _jwt_samples(delivery.users)
     yield from _load_samples(delivery)
 
 
@@ -241,6 +248,18 @@ def _read_samples(delivery: Delivery) -> Iterator[Sample]:
         yield "tayang_merge_age_seconds", [], time.time() - reader.latest.merged_at.timestamp()
     for name, age in delivery.freshness.ages_seconds().items():
         yield "tayang_replica_age_seconds", [name], age
+
+
+def _jwt_samples(users: UserAuthenticator) -> Iterator[Sample]:
+    keys = users.verifier.ring.keys
+    yield "tayang_user_jwt_keys", [], len(keys)
+    for key in keys:
+        yield "tayang_user_jwt_verified", [key.kid or "", key.algorithm], key.verified
+    for reason, count in users.verifier.refused.items():
+        yield "tayang_user_jwt_refused", [reason], count
+    if users.jwks is not None:
+        yield "tayang_user_jwks_loads", [], users.jwks.loads
+        yield "tayang_user_jwks_broken", [], bool(users.jwks.error)
 
 
 def _load_samples(delivery: Delivery) -> Iterator[Sample]:

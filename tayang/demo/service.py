@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tayang.demo.ledger import Ledger
 from tayang.settings import Settings, SettingsError
-from tayang.user_token import mint
+from tayang.user_token import user_token
 
 REQUEST_SECONDS: Final = 10.0
 _LEFT_OUT: Final = "tayang_popups_not_shown_total"
@@ -42,7 +42,7 @@ class RunningService:
 
     def phone_session(self, user_id: str) -> aiohttp.ClientSession:
         """One connection, kept, as a phone has it; signed in as the user."""
-        token = mint(self._settings.user_jwt_secret, user_id)
+        token = user_token(self._settings, user_id)
         return aiohttp.ClientSession(
             self.url,
             headers={"Authorization": f"Bearer {token}"},
@@ -100,7 +100,7 @@ class RunningService:
                     f"TAYANG_{name.upper()} is not set: set TAYANG_DATA_DIR to the one of 'tayang up', "
                     "or set it as for the service"
                 )
-        token = mint(self._settings.user_jwt_secret, "demo-000")
+        token = user_token(self._settings, "demo-000")
         headers = {"Authorization": f"Bearer {token}"}
         async with self._session.get(f"{self.url}/v1/popups?placement=none", headers=headers) as response:
             if response.status == _UNAUTHORIZED:

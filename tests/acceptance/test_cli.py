@@ -99,6 +99,11 @@ async def test_a_token_is_the_users(shell: Shell) -> None:
     assert claims["sub"] == "ani"
     assert claims["exp"] - claims["iat"] == 7200
 
+    named = {"user_jwt_audience": "app,web", "user_jwt_issuer": "https://login"}
+    ended = await shell.run("token", "ani", user_jwt_secret=USER_SECRET, **named)
+    claims = jwt.decode(ended.out.strip(), USER_SECRET, algorithms=["HS256"], audience="app")
+    assert (claims["aud"], claims["iss"]) == ("app", "https://login")
+
     without = await shell.run("token", "ani")
     assert without.code == 2
     assert without.err.startswith("tayang: TAYANG_USER_JWT_SECRET is not set")
@@ -154,6 +159,20 @@ async def test_serve_says_which_secret_is_missing(shell: Shell, missing: str, ex
     ended = await shell.run("serve", primary_dsn="postgresql://127.0.0.1:1/nowhere", **settings)
     assert ended.code == 2
     assert expected in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("content", [None, '{"keys":[]}'])
+async def test_serve_says_what_is_wrong_with_the_users_keys(
+    shell: Shell, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "jwks.json"
+    if content is not None:
+        file.write_text(content)
+    settings = {"admin_key": ADMIN_KEY, "token_secrets": TOKEN_SECRET, "user_jwt_jwks_file": str(file)}
+    ended = await shell.run("serve", primary_dsn="postgresql://127.0.0.1:1/nowhere", **settings)
+    assert ended.code == 2
+    assert ended.err.startswith(f"tayang: TAYANG_USER_JWT_JWKS_FILE: {file} ")
     assert len(ended.err.splitlines()) == 1
 
 
