@@ -1,5 +1,6 @@
 """Where the keys of users' JWTs come from: a PEM file, or a JWKS file that is replaced while we run."""
 
+import itertools
 import json
 import logging
 import os
@@ -53,6 +54,7 @@ def test_a_public_key_file_says_the_algorithm(algorithm: str, tmp_path: Path) ->
         (public_pem(ec.generate_private_key(ec.SECP384R1())), "RSA, P-256 or Ed25519"),
         (public_pem(SMALL_RSA), "1024 bits"),
     ],
+    ids=["missing", "text", "P-384", "short"],
 )
 def test_bad_key_files_are_refused_at_the_start(content: bytes | None, message: str, tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
@@ -128,6 +130,7 @@ def test_keys_for_something_else_are_left_out() -> None:
         ([{"kty": "oct"}], r"keys\[0\]: "),
         ([{"kty": "RSA", "n": "AAAA"}], r"keys\[0\]: "),
     ],
+    ids=itertools.count(),
 )
 def test_what_is_no_key_set_is_refused_at_the_start(content: Any, message: str, tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
@@ -210,7 +213,11 @@ def test_a_change_that_leaves_size_and_time_is_seen(file: Path) -> None:
     assert accepted(who, signed("HS256", kid="b")) == "ani"
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"keys":[', b'{"keys":[]}', b"x" * (JWKS_MAX_BYTES + 1)])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b'{"keys":[', b'{"keys":[]}', b"x" * (JWKS_MAX_BYTES + 1)],
+    ids=["missing", "empty", "half", "none", "huge"],
+)
 def test_a_broken_file_leaves_the_keys_as_they_were(
     file: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
