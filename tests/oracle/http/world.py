@@ -11,18 +11,20 @@ from urllib.parse import urlencode
 from api.tokens import session_hash
 from buffer import contract
 from maintenance.partitions import keep_partitions
+from tayang.user_token import mint
 from tests.oracle.cases import Case
 from tests.oracle.documents import Document, Event
 from tests.oracle.http.cases import weeks
 from tests.oracle.http.clock import StubbedClock, stubbed_clock
 from tests.support import buffered
 from tests.support.database import Database
-from tests.support.service import ADMIN_KEY, Service, bearer
+from tests.support.service import ADMIN_KEY, USER_SECRET, Service
 from tests.support.tokens import SIGNER
 
 #: Of an api process that is no more: ghosts' history is what no client can send.
 _INSTANCE: Final = 77
 _ACCEPT_WITHIN_SECONDS: Final = 60 * 86_400
+_VALID_SECONDS: Final = 100 * 365 * 86_400
 _KEEP_ALL_DAYS: Final = 10_000
 _EVENTS_MAX: Final = 100
 _UNREAL: Final = {"ghost": contract.KIND_GHOST, "served": contract.KIND_SERVED}
@@ -107,8 +109,10 @@ class World:
             **request["attributes"],
         }
         query = urlencode({name: value for name, value in said.items() if value is not None})
-        status, document = await self.service.get_popups(request["user"], query)
-        assert status == 200, document
+        path, headers = f"/v1/popups?{query}", _bearer(request["user"])
+        async with self.service.client.get(path, headers=headers) as response:
+            document = await response.json()
+            assert response.status == 200, document
         return Answer(
             [_id(popup) for popup in document["popups"]],
             [_id(ghost) for ghost in document.get("held_out", [])],
@@ -147,7 +151,9 @@ class World:
     async def _post(self, user: str, plural: str, events: Sequence[Document]) -> None:
         for first in range(0, len(events), _EVENTS_MAX):
             some = {plural: events[first : first + _EVENTS_MAX]}
-            async with self.service.client.post(f"/v1/{plural}", json=some, headers=bearer(user)) as response:
+            async with self.service.client.post(
+                f"/v1/{plural}", json=some, headers=_bearer(user)
+            ) as response:
                 document = await response.json()
                 assert response.status == 202, document
                 assert document["rejected"] == [], document
@@ -208,6 +214,11 @@ def _event(user: str, event: Event) -> dict[str, Any]:
         ghost=event.kind == "ghost_convert",
     )
     return {"token": token.decode(), "occurred_at": event.at.isoformat()}
+
+
+def _bearer(user: str) -> dict[str, str]:
+    """Of a JWT that is valid at whatever time it is played."""
+    return {"Authorization": f"Bearer {mint(USER_SECRET, user, valid_seconds=_VALID_SECONDS)}"}
 
 
 def _id(popup: Document) -> int:
