@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from api.access.guard import check_guarded, guarded
+from api.access.ring import KEYS, KeyRing
 from api.admin import admin_routes
 from api.auth import authenticator
 from api.background import background
@@ -54,15 +56,26 @@ def create_app(config: ApiConfig) -> web.Application:
     app[CONNECTIONS] = delivery.connections
     app.add_routes(
         [
-            web.get("/v1/popups", sheltered(get_popups), allow_head=False),
-            web.post("/v1/impressions", sheltered(post_impressions)),
-            web.post("/v1/interactions", sheltered(post_interactions)),
-            web.get("/healthz", get_health),
-            web.get("/readyz", get_ready),
-            web.get("/metrics", get_metrics),
+            *guarded(
+                [
+                    web.get("/v1/popups", get_popups, allow_head=False),
+                    web.post("/v1/impressions", post_impressions),
+                    web.post("/v1/interactions", post_interactions),
+                ],
+                around=sheltered,
+            ),
+            *guarded(
+                [
+                    web.get("/healthz", get_health),
+                    web.get("/readyz", get_ready),
+                    web.get("/metrics", get_metrics),
+                ]
+            ),
             *admin_routes(),
         ]
     )
+    check_guarded(app)
+    app[KEYS] = _key_ring(config, delivery.reader)
     app[METRICS] = metrics_board(delivery)
     app[EXPLAINER] = Explainer(delivery.reader, leases=True)
     app.cleanup_ctx.append(primary_pool)
@@ -84,14 +97,16 @@ def create_backoffice(config: ApiConfig) -> web.Application:
     app[CONNECTIONS] = Connections(config)
     app[WATCHER] = watcher = create_watcher(config, app[PRIMARY])
     app[EXPLAINER] = Explainer(watcher.reader, leases=False)
-    app.add_routes([web.get("/healthz", get_health), *admin_routes()])
+    app[KEYS] = _key_ring(config, watcher.reader)
+    app.add_routes([*guarded([web.get("/healthz", get_health)]), *admin_routes()])
+    check_guarded(app)
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(watching)
     return app
 
 
 async def watching(app: web.Application) -> AsyncIterator[None]:
-    async with app[WATCHER].running():
+    async with app[WATCHER].running(), background("keys", app[KEYS].run()):
         yield
 
 
@@ -110,6 +125,7 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
             await stack.enter_async_context(background(f"connection to {server.name}", server.run()))
         await stack.enter_async_context(background("freshness", delivery.freshness.run()))
         await stack.enter_async_context(background("reader", delivery.reader.run()))
+        await stack.enter_async_context(background("keys", app[KEYS].run()))
         if app[CONFIG].peer_announcements == "on":
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
         if delivery.users.jwks is not None:
@@ -151,6 +167,16 @@ def _primary(config: ApiConfig) -> Primary:
         config.primary_dsn,
         timeout_seconds=config.database_timeout_seconds,
         stagger_seconds=config.connect_stagger_seconds,
+    )
+
+
+def _key_ring(config: ApiConfig, reader: Reader) -> KeyRing:
+    """Over the connection to the primary that is there in case the replicas fail."""
+    return KeyRing(
+        config.admin_key,
+        reader.servers[-1].fetch,
+        poll_seconds=config.key_poll_seconds,
+        max_age_seconds=config.key_max_age_seconds,
     )
 
 

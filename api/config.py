@@ -41,6 +41,8 @@ class ApiConfig:
     connect_stagger_seconds: float = 0.25
     max_staleness_seconds: float = 5.0
     verified_max_tokens: int = 200_000
+    key_poll_seconds: float = 0.25
+    key_max_age_seconds: float = 300.0
 
     budget_lease_seconds: float = 5.0
     budget_grace_seconds: float = 5.0

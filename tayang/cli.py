@@ -16,6 +16,7 @@ from maintenance.connection import check_version, connect
 from maintenance.duty import MaintenanceError
 from maintenance.merge import MergeResult, merge_all
 from tayang.embedded import EmbeddedError
+from tayang.keys_cli import keys
 from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
 from tayang.user_token import user_token
 
@@ -25,6 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(keys, name="keys")
 
 _DATABASE_FAILED = 1
 _INPUT_WRONG = 2

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     verified_max_tokens: int = Field(
         200_000, ge=2, description="verified JWTs remembered until they expire (about 0.4 KB each)"
     )
+    key_poll_seconds: float = Field(
+        0.25, ge=0.05, le=60, description="how soon a process hears of a new, rotated or revoked API key"
+    )
+    key_max_age_seconds: float = Field(
+        300.0, ge=1, le=86_400, description="API keys hold so long while the primary can't be asked; then 503"
+    )
     read_timeout_seconds: float = Field(
         1.0, gt=0, le=30, description="wait for one server's answer to a read"
     )

@@ -1,10 +1,11 @@
-"""The admin API: campaigns, audiences, policy, test users; on the primary, for holders of the admin key."""
+"""The admin API: campaigns, audiences, policy, test users, keys; on the primary, for holders of keys."""
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from api.admin import campaigns, no_shows, policy, previews, testers
+from api.access.guard import guarded
+from api.admin import campaigns, keys, no_shows, policy, previews, testers
 from api.admin.audience import AudienceUploads
-from api.admin.auth import Handler, admin_only
 from api.admin.reports.handler import get_report
 from api.explain.handler import get_explanation
 
@@ -15,14 +16,16 @@ _PREVIEW = _ONE + "/preview"
 _NO_SHOWS = _ONE + "/no-shows"
 _REPORT = _ONE + "/report"
 _POLICY = "/v1/admin/policy"
+_KEYS = "/v1/admin/keys"
+_KEY = _KEYS + "/{id}"
 _TESTERS = "/v1/admin/test-users"
 _TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} would not take
 
 
 def admin_routes() -> list[web.RouteDef]:
-    """Every route under /v1/admin, each behind the admin key.
+    """Every route under /v1/admin, each behind its guard.
 
-    They need CONFIG and PRIMARY_POOL (api.keys) and EXPLAINER in the application, the pool's `init` being
+    They need CONFIG, PRIMARY_POOL, KEYS and EXPLAINER in the application, the pool's `init` being
     `api.admin.store.init_connection`, and a middleware that renders ProblemError.
     """
     uploads = AudienceUploads()
@@ -44,5 +47,10 @@ def admin_routes() -> list[web.RouteDef]:
         ("PUT", _TESTER, testers.put_tester),
         ("DELETE", _TESTER, testers.delete_tester),
         ("GET", "/v1/admin/explain", get_explanation),
+        ("GET", _KEYS, keys.list_keys),
+        ("POST", _KEYS, keys.create_key),
+        ("GET", _KEY, keys.get_key),
+        ("POST", _KEY + "/rotate", keys.rotate_key),
+        ("DELETE", _KEY, keys.revoke_key),
     ]
-    return [web.route(method, path, admin_only(handler)) for method, path, handler in table]
+    return guarded(web.route(method, path, handler) for method, path, handler in table)

@@ -22,8 +22,8 @@ _PARAMETERS_MAX: Final = 64
 #: Bounds the memory for query strings; an app sends few different ones.
 _REMEMBERED_MAX: Final = 10_000
 #: Parameters that hardly two requests share, and their most characters.
-_OWN: Final = {"session": 128, "preview": 512}
-_OWN_PARAMETER: Final = re.compile(r"(?:^|(?<=&))(session|preview)=([^&]*)(?:&|$)")
+_OWN: Final = {"session": 128, "preview": 512, "user_id": 128}
+_OWN_PARAMETER: Final = re.compile(r"(?:^|(?<=&))(session|preview|user_id)=([^&]*)(?:&|$)")
 _OFFSET: Final = re.compile(r"(?:GMT|UTC)?([+-])(\d{1,2})(?::?([0-5]\d))?", re.ASCII)
 _OFFSET_MAX: Final = timedelta(hours=14)
 
@@ -52,7 +52,7 @@ def context_parser() -> Callable[[str], Query]:
         return known
 
     def parse_apart(query: str) -> Query:
-        own = {name: _own_value(query, name) for name in _OWN}
+        own = {name: own_value(query, name) for name in _OWN}
         shared = parse(_OWN_PARAMETER.sub("", query).strip("&"))
         return Query(shared.context, own["session"], own["preview"])
 
@@ -72,7 +72,7 @@ def parse_context(query: str) -> Context:
     return Context(placement, attributes, _limit(parameters.get("limit")), _zone(parameters.get("tz")))
 
 
-def _own_value(query: str, name: str) -> str:
+def own_value(query: str, name: str) -> str:
     """Of a parameter that hardly two requests share."""
     values = [match[2] for match in _OWN_PARAMETER.finditer(query) if match[1] == name]
     if len(values) > 1:

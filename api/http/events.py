@@ -14,10 +14,10 @@ from aiohttp import web
 from pydantic_core import from_json
 
 from api import errors
+from api.access.identity import USER
 from api.errors import ProblemError, busy
 from api.http import kinds
 from api.http.acceptance import accept
-from api.http.caller import calling_user
 from api.http.delivery import DELIVERY, Delivery
 from api.http.kinds import KindOf
 from api.http.marks import append
@@ -42,7 +42,7 @@ async def post_interactions(request: web.Request) -> web.Response:
 async def _post(request: web.Request, plural: str, kind_of: KindOf) -> web.Response:
     delivery = request.app[DELIVERY]
     now_ns = time.time_ns()
-    user_id = calling_user(request, delivery, now_ns / 1e9)
+    user_id = request[USER]
     documents = events_in(await _body(request, delivery.config.body_timeout_seconds), plural)
     deadline = asyncio.get_running_loop().time() + delivery.config.ack_timeout_seconds
     rejected: dict[int, Rejected] = {}

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from aiohttp import web
 
+from api.access.identity import USER
 from api.campaigns.asked import Asked
 from api.campaigns.selection import choose
-from api.http.caller import calling_user
 from api.http.context import Query
 from api.http.delivery import DELIVERY, Delivery
 from api.http.previews import previewed
@@ -22,7 +22,7 @@ _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 async def get_popups(request: web.Request) -> web.Response:
     delivery = request.app[DELIVERY]
     now = time.time()
-    user_id = calling_user(request, delivery, now)
+    user_id = request[USER]
     query = delivery.context_of(request.rel_url.raw_query_string)
     preview = await previewed(delivery, query.preview, user_id, now) if query.preview else None
     view = await delivery.reader.view(user_id)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from api.access.ring import KEYS, KeyRing
 from api.admin import admin_routes
 from api.admin.store import init_connection
 from api.config import ApiConfig
@@ -46,6 +47,7 @@ async def serve_admin(
     pool = asyncpg.create_pool(dsn, min_size=0, max_size=pool_max_connections, init=init_connection)
     async with pool:
         app[PRIMARY_POOL] = pool
+        app[KEYS] = KeyRing(admin_key, pool.fetch, poll_seconds=60, max_age_seconds=60)
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         async with TestClient(TestServer(app), headers=headers) as client:
             yield client

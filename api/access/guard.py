@@ -1,0 +1,117 @@
+"""Before every handler: who calls, and whether the table lets him."""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from api import errors
+from api.access.identity import ACTOR, USER
+from api.access.ring import KEYS, ServiceKey
+from api.access.secret import MARK
+from api.access.table import TABLE, Access
+from api.authorization import authorization
+from api.errors import ProblemError
+from api.http.context import own_value
+from api.http.delivery import DELIVERY
+from api.users import user_id_problem
+
+_PATTERN: Final = re.compile(r"(\{\w+):(?:[^{}]|\{[^{}]*\})*\}")
+_MARK_AT: Final = slice(len("Bearer "), len("Bearer ") + len(MARK))
+
+
+def guarded(
+    routes: Iterable[web.RouteDef], *, around: Callable[[Handler], Handler] | None = None
+) -> list[web.RouteDef]:
+    """The routes, each behind what the table says; `around` goes before that.
+
+    Raises ValueError for a route that is not in the table.
+    """
+    return [
+        web.route(route.method, route.path, _around(_guard(route), around), **route.kwargs)
+        for route in routes
+    ]
+
+
+def check_guarded(app: web.Application) -> None:
+    """Raises ValueError if a route was added without its guard."""
+    for route in app.router.routes():
+        if not hasattr(route.handler, "access"):
+            path = "?" if route.resource is None else route.resource.canonical
+            raise ValueError(f"{route.method} {path} is not guarded: add it through api.access.guard.guarded")
+
+
+def _around(guard: Handler, around: Callable[[Handler], Handler] | None) -> Handler:
+    return guard if around is None else around(guard)
+
+
+def _guard(route: web.RouteDef) -> Handler:
+    path = _PATTERN.sub(r"\1}", route.path)
+    name = f"{route.method} {path}"
+    access = TABLE.get(name)
+    if access is None:
+        raise ValueError(f"nobody may call {name}: say who in api/access/table.py")
+    handler: Handler = route.handler
+
+    @wraps(handler)
+    async def guard(request: web.Request) -> web.StreamResponse:
+        if access.users:
+            request[USER] = await _user(request, access)
+        elif not access.public:
+            request[ACTOR] = (await _key(request, access)).id
+        return await handler(request)
+
+    guard.access = access  # type: ignore[attr-defined]  # for check_guarded
+    return guard
+
+
+async def _user(request: web.Request, access: Access) -> str:
+    """Who the popups or events are of. Raises ProblemError (400, 401, 403)."""
+    header, named = authorization(request), _named_user(request)
+    if header is not None and header[_MARK_AT] == MARK:
+        await _key(request, access)
+        if named is None:
+            raise ProblemError(
+                errors.BAD_PARAMETER,
+                "user_id is missing: a key acts for a user, ?user_id=…",
+                parameter="user_id",
+            )
+        return named
+    user_id = request.app[DELIVERY].users.user_id(header, time.time())
+    if named is not None and named != user_id:
+        raise ProblemError(
+            errors.FORBIDDEN,
+            "user_id is not the user of this JWT: leave it out. Only an API key acts for others",
+        )
+    return user_id
+
+
+async def _key(request: web.Request, access: Access) -> ServiceKey:
+    scheme, _, text = (authorization(request) or "").partition(" ")
+    key = await request.app[KEYS].find(text.strip()) if scheme.lower() == "bearer" else None
+    if key is None:
+        raise ProblemError(
+            errors.UNAUTHORIZED,
+            "send an API key that has not expired and is not revoked, or TAYANG_ADMIN_KEY, "
+            "in the header 'Authorization: Bearer <key>'",
+        )
+    if not access.scopes & key.scopes:
+        needed = " or ".join(sorted(access.scopes))
+        raise ProblemError(errors.FORBIDDEN, f"this takes a key with the scope {needed}")
+    return key
+
+
+def _named_user(request: web.Request) -> str | None:
+    query = request.rel_url.raw_query_string
+    if "user_id=" not in query:
+        return None
+    user_id = own_value(query, "user_id")
+    if not user_id:  # such as xuser_id=
+        return None
+    if (problem := user_id_problem(user_id)) is not None:
+        raise ProblemError(errors.BAD_PARAMETER, f"user_id {problem}", parameter="user_id")
+    return user_id
