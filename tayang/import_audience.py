@@ -1,6 +1,7 @@
 """`tayang import-audience`: an audience file straight into the primary, with a progress bar."""
 
 import asyncio
+import getpass
 import json
 import os
 from collections.abc import AsyncIterator
@@ -59,6 +60,7 @@ async def _load(dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode:
     primary = Primary(dsn, timeout_seconds=CONNECT_SECONDS, stagger_seconds=STAGGER_SECONDS)
     connection = await primary.connect()
     try:
+        await connection.execute("SELECT set_config('tayang.actor', $1, false)", f"cli:{getpass.getuser()}")
         campaign = await find_campaign(connection, CampaignRef.parse(campaign_key))
         with _progress() as progress:
             return await load_audience(

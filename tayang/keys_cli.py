@@ -1,6 +1,7 @@
 """`tayang keys`: API keys, straight in the primary's tables, so that it works before there is any key."""
 
 import asyncio
+import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -120,6 +121,9 @@ def _run(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         )
         connection = await primary.connect()
         try:
+            await connection.execute(
+                "SELECT set_config('tayang.actor', $1, false)", f"cli:{getpass.getuser()}"
+            )
             return await work(connection)
         finally:
             connection.terminate()

@@ -54,6 +54,7 @@ TABLE: Final[Mapping[str, Access]] = {
     "PUT /v1/admin/test-users/{user_id}": _WRITE,
     "DELETE /v1/admin/test-users/{user_id}": _WRITE,
     "GET /v1/admin/explain": _READ,
+    "GET /v1/admin/audit": _ADMIN,
     "GET /v1/admin/keys": _ADMIN,
     "POST /v1/admin/keys": _ADMIN,
     "GET /v1/admin/keys/{id}": _ADMIN,

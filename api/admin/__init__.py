@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api.access.guard import guarded
-from api.admin import campaigns, keys, no_shows, policy, previews, testers
+from api.admin import audit, campaigns, keys, no_shows, policy, previews, testers
 from api.admin.audience import AudienceUploads
 from api.admin.reports.handler import get_report
 from api.explain.handler import get_explanation
@@ -47,6 +47,7 @@ def admin_routes() -> list[web.RouteDef]:
         ("PUT", _TESTER, testers.put_tester),
         ("DELETE", _TESTER, testers.delete_tester),
         ("GET", "/v1/admin/explain", get_explanation),
+        ("GET", "/v1/admin/audit", audit.list_audit),
         ("GET", _KEYS, keys.list_keys),
         ("POST", _KEYS, keys.create_key),
         ("GET", _KEY, keys.get_key),

@@ -5,6 +5,7 @@ transaction open, which would keep vacuum from the hot tables. Then one transact
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _UNSTAGE: Final = load_sql("audience_unstage")
 _SETTINGS: Final = load_sql("audience_settings")
 _LOCK: Final = load_sql("audience_lock")
 _UNIQUE: Final = load_sql("audience_unique")
+_AUDIT: Final = load_sql("audit_audience")
 _COUNT: Final = load_sql("audience_count")
 _ADD: Final = load_sql("audience_add")
 _REMOVE: Final = load_sql("audience_remove")
@@ -149,7 +151,11 @@ async def _apply(connection: Connection, campaign_id: int, mode: Mode) -> tuple[
             removed = _affected(await connection.execute(_REMOVE_OTHERS, campaign_id))
         if mode != "remove":
             added = _affected(await connection.execute(_ADD, campaign_id))
-        return unique, added, removed, await count_members(connection, campaign_id)
+        members = await count_members(connection, campaign_id)
+        before = json.dumps({"members": members - added + removed})
+        after = json.dumps({"members": members, "added": added, "removed": removed})
+        await connection.execute(_AUDIT, campaign_id, mode, before, after)
+        return unique, added, removed, members
 
 
 def _affected(status: str) -> int:

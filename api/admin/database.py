@@ -4,16 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
 
 import asyncpg
 from aiohttp import web
 from asyncpg.pool import PoolConnectionProxy
 
+from api.access.identity import ACTOR
 from api.errors import UNAVAILABLE, busy
 from api.keys import CONFIG, PRIMARY_POOL
 from buffer.connection import ConnectionFailedError, cut_is_lost
 
 Connection = asyncpg.Connection | PoolConnectionProxy
+
+_SET_ACTOR: Final = (Path(__file__).parent / "sql" / "set_actor.sql").read_text()
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +52,8 @@ async def primary(request: web.Request, *, seconds: float | None = None) -> Asyn
     try:
         async with pool.acquire(timeout=limit) as connection:
             with cut_after(connection, limit if seconds is None else seconds):
+                if request.method not in _SAFE_METHODS:  # giving it back to the pool resets it
+                    await connection.execute(_SET_ACTOR, request[ACTOR])
                 yield connection
     except _PASSING as error:
         if isinstance(error, ValueError):  # asyncpg.DataError: an argument of the wrong type

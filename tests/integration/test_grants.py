@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from api.no_shows import no_show_writer
@@ -45,6 +46,26 @@ async def admin(service: Service, method: str, path: str, status: int, **body: o
         assert response.status == status, (path, await response.text())
 
 
+async def test_the_audit_log_takes_entries_and_keeps_them(granted: Service) -> None:
+    """By grants, whatever the service's code does."""
+    await granted.create("sale")
+    as_service = await asyncpg.connect(_as_role(granted.database.primary_dsn))
+    try:
+        assert await as_service.fetchval("SELECT count(*) FROM audit_log") == 1
+        for statement in (
+            "UPDATE audit_log SET actor = 'nobody'",
+            "DELETE FROM audit_log",
+            "TRUNCATE audit_log",
+            "ALTER TABLE campaigns DISABLE TRIGGER campaigns_audited",
+            "DROP TABLE audit_log",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await as_service.execute(statement)
+        assert await as_service.fetchval("SELECT actor FROM audit_log") == "bootstrap"
+    finally:
+        await as_service.close()
+
+
 async def test_everything_works(granted: Service) -> None:
     service, database = granted, granted.database
     campaign_id = await service.create("sale", caps=[{"limit": 1, "window": "day"}])
@@ -60,6 +81,11 @@ async def test_everything_works(granted: Service) -> None:
         url = f"/v1/admin/campaigns/sale/audience?mode={mode}"
         async with service.client.put(url, data="ani\n", headers=csv) as response:
             assert response.status == 200, await response.text()
+    await admin(service, "POST", "keys", 201, name="crm", scopes=["ingest"])
+    (key,) = await (await database.primary()).fetch("SELECT id FROM api_keys")
+    await admin(service, "POST", f"keys/{key['id']}/rotate", 200, overlap_seconds=0)
+    await admin(service, "DELETE", f"keys/{key['id']}", 204)
+    await admin(service, "GET", "audit", 200)
     assert await service.show("ani") == "sale"
     assert (await database.merge()).events == 1
     config = service.delivery.config

@@ -56,6 +56,7 @@ GET    /v1/admin/test-users                    4  4   4   4   x   x   +   x   x 
 PUT    /v1/admin/test-users/{user_id}          4  4   4   4   x   x   x   +   x   +   +   4   4
 DELETE /v1/admin/test-users/{user_id}          4  4   4   4   x   x   x   +   x   +   +   4   4
 GET    /v1/admin/explain                       4  4   4   4   x   x   +   x   x   +   +   4   4
+GET    /v1/admin/audit                         4  4   4   4   x   x   x   x   x   +   +   4   4
 GET    /v1/admin/keys                          4  4   4   4   x   x   x   x   x   +   +   4   4
 POST   /v1/admin/keys                          4  4   4   4   x   x   x   x   x   +   +   4   4
 GET    /v1/admin/keys/{id}                     4  4   4   4   x   x   x   x   x   +   +   4   4
