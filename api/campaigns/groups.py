@@ -191,43 +191,39 @@ NO_POLICY: Final = LivePolicy()
 
 
 class Allowances:
-    """What the groups admit in one answer. Counted when the first campaign asks, and not before."""
+    """What the groups admit in one answer. A group is counted when a campaign of it first asks."""
 
     __slots__ = ("_asked", "_standings")
 
     def __init__(self, asked: "Asked") -> None:
         self._asked = asked
-        self._standings: list[Standing] | None = None
+        self._standings: dict[int, Standing] = {}
 
     def refuses(self, campaign: "LiveCampaign") -> str | None:
         if campaign.exempt:
             return None
-        standings = self._counted()
         for index in self._asked.policy.groups_of(campaign):
-            code = standings[index].refuses(self._asked)
+            code = self._standing(index).refuses(self._asked)
             if code is not None:
                 return code
         return None
 
     def refusals(self, campaign: "LiveCampaign") -> Iterator[Refusal]:
         if not campaign.exempt:
-            standings = self._counted()
             for index in self._asked.policy.groups_of(campaign):
-                yield from standings[index].refusals(self._asked)
+                yield from self._standing(index).refusals(self._asked)
 
     def take(self, campaign: "LiveCampaign") -> None:
         if campaign.counts_for_policy:
-            standings = self._counted()
             for index in self._asked.policy.groups_of(campaign):
-                standings[index].take()
+                self._standing(index).take()
 
-    def _counted(self) -> list[Standing]:
-        standings = self._standings
-        if standings is None:
+    def _standing(self, index: int) -> Standing:
+        standing = self._standings.get(index)
+        if standing is None:
             policy = self._asked.policy
-            standings = [Standing(group, self._asked, policy.exempt) for group in policy.groups]
-            self._standings = standings
-        return standings
+            standing = self._standings[index] = Standing(policy.groups[index], self._asked, policy.exempt)
+        return standing
 
 
 def compile_policy(

@@ -155,9 +155,8 @@ def everything_counts_for_the_policy(patch: Patch) -> None:
 
 def nothing_is_exempt(patch: Patch) -> None:
     def refuses(allowances: groups.Allowances, campaign: LiveCampaign) -> str | None:
-        standings = allowances._counted()
         codes = [
-            standings[index].refuses(allowances._asked)
+            allowances._standing(index).refuses(allowances._asked)
             for index in allowances._asked.policy.groups_of(campaign)
         ]
         return next((code for code in codes if code is not None), None)
