@@ -64,7 +64,10 @@ class Limit:
 
 
 class Past(NamedTuple):
-    """One user's impressions of a group's campaigns; `seen` only of those that a window may reach."""
+    """One user's impressions of a group's campaigns; `seen` only of those that a window may reach.
+
+    Empty where so few are kept that they don't matter: then counts are too low, and no limit is reached.
+    """
 
     total: int
     newest_us: int
@@ -89,11 +92,12 @@ class Group:
         self._members = members
         self._others = others
         self._needs_all = any(not limit.by_time for limit in self.limits)
+        self._least = min((limit.limit for limit in self.limits), default=0)
 
     def past(self, asked: "Asked", exempt: Collection[int]) -> Past:
         oldest_us = min((limit.start_us(asked.now_us) for limit in self.limits), default=_NO_WINDOW_US)
         history, globally_held = asked.history, asked.globally_held
-        total, newest_us, reached = 0, NEVER_US, []
+        newest_us, kept, reached = NEVER_US, 0, []
         for counted_as in history.ids():
             campaign_id = abs(counted_as)
             # Who is held out of everything is measured by what would have been shown.
@@ -103,10 +107,13 @@ class Group:
                 continue
             latest_us = history.newest_us(counted_as)
             newest_us = max(newest_us, latest_us)
-            if (self._needs_all or latest_us >= oldest_us) and (seen := history.of(counted_as)) is not None:
-                total += seen.total
-                reached.append(seen)
-        return Past(total, newest_us, reached)
+            if self._needs_all or latest_us >= oldest_us:
+                kept += history.kept(counted_as)
+                reached.append(counted_as)
+        if not self._needs_all and kept + asked.limit < self._least:
+            return Past(0, newest_us, [])  # no limit can be reached in this answer: nothing need be decoded
+        seen = [one for counted_as in reached if (one := history.of(counted_as)) is not None]
+        return Past(sum(one.total for one in seen), newest_us, seen)
 
     def _counts(self, campaign_id: int) -> bool:
         return campaign_id not in self._others if self._members is None else campaign_id in self._members

@@ -87,6 +87,11 @@ class History:
         seen = self.of(campaign_id)
         return seen.recent_us[0] if seen is not None and seen.recent_us else NEVER_US
 
+    def kept(self, campaign_id: int) -> int:
+        """How many times of the campaign are known. Cheaper than `of`."""
+        seen = self._seen.get(campaign_id)
+        return 0 if seen is None else len(seen.recent_us)
+
     def count(self, campaign_id: int, occurred_at_us: int, session: int = 0) -> None:
         """Add an impression that the database has not merged yet."""
         self.mark(campaign_id).add(occurred_at_us, session)

@@ -62,6 +62,12 @@ class StoredHistory(History):
         (newest,) = _NEWEST.unpack_from(self._blob, at)
         return int(newest) + POSTGRES_EPOCH_US
 
+    def kept(self, campaign_id: int) -> int:
+        if campaign_id in self._seen or campaign_id not in self._places:
+            return super().kept(campaign_id)
+        _, _, dimensions, length = _HEAD.unpack_from(self._blob, self._places[campaign_id])
+        return int(length) if dimensions else 0
+
 
 def _places(blob: bytes, end: int) -> dict[int, int]:
     """By campaign id: where it begins."""

@@ -58,6 +58,7 @@ def us(moment: datetime | None) -> int:
 def check(history: History, wanted: Row) -> None:
     recent = [microseconds(each) for each in wanted["recent"]]
     assert history.newest_us(wanted["id"]) == (recent[0] if recent else NEVER_US)
+    assert history.kept(wanted["id"]) == len(recent)
     seen = history.of(wanted["id"])
     assert seen is not None
     assert (seen.total, seen.recent_us) == (wanted["total"], recent)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.campaigns.groups import compile_policy
 from api.campaigns.history import History, Seen
 from api.campaigns.live import LiveCampaign, by_priority
+from api.campaigns.policy import Policy
 from tests.support.campaigns import live
 from tests.support.engine import ask, shown
 from tests.support.rows import microseconds
@@ -251,3 +253,17 @@ def test_the_choice_is_what_the_oracle_says(data: st.DataObject) -> None:
     assert len(set(picked)) == len(picked)
     assert all(by_number[number].may_be_shown(NOW) for number in picked)
     assert [by_number[number].rank() for number in picked] == expected_ranks(known, NOW, limit)
+
+
+@pytest.mark.parametrize("before", range(10))
+def test_an_answer_fills_a_policys_cap_and_never_overfills_it(before: int) -> None:
+    """Also around the number below which nothing need be counted."""
+    policy = compile_policy(
+        Policy.model_validate({"version": 1, "caps": [{"limit": 8, "window": "24h"}]}),
+        tags={},
+        uncounted=(),
+        exempt=(),
+    )
+    known = history({9: [NOW - SECOND] * before})
+    asked = ask(known, now_us=microseconds(NOW), limit=5, policy=policy)
+    assert len(shown([live(number) for number in range(1, 8)], asked)) == min(5, max(0, 8 - before))
