@@ -83,7 +83,7 @@ class PopupToken:
     @property
     def served_ms(self) -> int:
         """When the popup was served, in milliseconds since the Unix epoch."""
-        return int.from_bytes(self.impression_id[:6], "big")
+        return served_ms(self.impression_id)
 
     @property
     def lease_id(self) -> int:
@@ -188,6 +188,11 @@ class TokenSigner:
 def _with_unit(impression_id: bytes, unit: tuple[int, int]) -> bytes:
     lease_id, number = unit
     return impression_id[:-_RESERVED_BYTES] + number.to_bytes(3, "big") + lease_id.to_bytes(4, "big")
+
+
+def served_ms(impression_id: bytes) -> int:
+    """When its popup was served, in milliseconds since the Unix epoch: it is a UUIDv7."""
+    return int.from_bytes(impression_id[:6], "big")
 
 
 def impression_id_of(token: bytes) -> bytes:

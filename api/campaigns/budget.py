@@ -83,11 +83,14 @@ class Stock:
     def has_room(self, now_us: int) -> bool:
         return any(_within(lease, now_us) for lease in self.leases)
 
-    def why_not(self, now_us: int) -> Shortage | None:
+    def shortage(self, now_us: int) -> Shortage | None:
         """None exactly if there is room. No more is known here than that there are no free units."""
         if self.has_room(now_us):
             return None
         return Shortage("out_of_budget", "per_day" if self._per_day else "total", 0, 0, None)
+
+    def why_not(self, now_us: int) -> Shortage | None:
+        return self.shortage(now_us)
 
     def reserve(self, now_us: int) -> Reservation:
         """One unit; `has_room` was true a moment ago."""
@@ -143,11 +146,11 @@ class SoftBudget:
         self._curve = Curve(0, 0, None, zone)
 
     def has_room(self, now_us: int) -> bool:
-        return self._shortage(now_us) is None
+        return self.shortage(now_us) is None
 
     def why_not(self, now_us: int) -> Shortage | None:
-        """None exactly if there is room."""
-        short = self._shortage(now_us)
+        """The same as `shortage`, with the time until which it is: that is dear to find out."""
+        short = self.shortage(now_us)
         return None if short is None else short._replace(until_us=self._until_us(short, now_us))
 
     def reserve(self, now_us: int) -> None:
@@ -181,8 +184,8 @@ class SoftBudget:
             self._in_flight.spent(total + processes * self._pending.total - before)
         self._known = True
 
-    def _shortage(self, now_us: int) -> Shortage | None:
-        """The first limit that leaves no room, without the time until which."""
+    def shortage(self, now_us: int) -> Shortage | None:
+        """The first limit that leaves no room, without until when; None exactly if there is room."""
         if not self._known:
             return Shortage("out_of_budget", "per_day" if self._total is None else "total", 0, 0, None)
         used = self._merged_total + self._pending.total

@@ -304,23 +304,23 @@ class WithinBudget:
         self._budget = budget
 
     def fails(self, asked: "Asked", _seen: Seen | None) -> str | None:
-        if self._budget.has_room(asked.now_us):
-            return None
-        shortage = self._shortage(asked)
+        shortage = self._budget.shortage(asked.now_us)
+        if shortage is not None and self._budget in asked.accounts:
+            shortage = self._of_account(asked)
         return None if shortage is None else shortage.code
 
     def explained(self, asked: "Asked", _seen: Seen | None) -> tuple[dict[str, Any], int | None]:
-        shortage = self._shortage(asked)
+        if self._budget in asked.accounts:
+            shortage = self._of_account(asked)
+        else:
+            shortage = self._budget.why_not(asked.now_us)
         if shortage is None:
             return {}, None
         detail = {"limit": shortage.limit, "used": shortage.used, "allowed": shortage.allowed}
         return detail, shortage.until_us
 
-    def _shortage(self, asked: "Asked") -> Shortage | None:
-        budget = self._budget
-        if budget not in asked.accounts:
-            return budget.why_not(asked.now_us)
-        known = asked.accounts[budget]
+    def _of_account(self, asked: "Asked") -> Shortage | None:
+        known = asked.accounts[self._budget]
         over = known is not None and known.until_us is not None and asked.now_us >= known.until_us
         return None if over else known
 

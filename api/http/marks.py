@@ -7,6 +7,7 @@ import time
 
 from api.campaigns.budget import SoftBudget
 from api.http.delivery import Delivery
+from api.tokens import served_ms
 from buffer.contract import KIND_IMPRESSION
 from buffer.pending import PendingFullError
 
@@ -71,7 +72,9 @@ def append(
     if seq > newest:  # not a resend
         delivery.late += late
         if kind == KIND_IMPRESSION:
-            _spend_softly(delivery, campaign_id, seq, occurred_at_us, served_us=_served_us(impression_id))
+            _spend_softly(
+                delivery, campaign_id, seq, occurred_at_us, served_us=served_ms(impression_id) * 1000
+            )
         delivery.exchange.announce(
             seq=seq,
             impression_id=impression_id,
@@ -90,8 +93,3 @@ def _spend_softly(
     campaign = delivery.reader.catalog.campaigns.get(campaign_id)
     if campaign is not None and isinstance(campaign.budget, SoftBudget):
         campaign.budget.add_pending(seq, occurred_at_us, served_us, time.time_ns() // 1000)
-
-
-def _served_us(impression_id: bytes) -> int:
-    """From a UUIDv7."""
-    return int.from_bytes(impression_id[:6], "big") * 1000
