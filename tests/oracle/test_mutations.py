@@ -115,7 +115,7 @@ def cools_down_longer(patch: Patch) -> None:
 
 
 def soft_budgets_never_end(patch: Patch) -> None:
-    patch(SoftBudget, "has_room", lambda _budget, _now_us: True)
+    patch(SoftBudget, "shortage", lambda _budget, _now_us: None)
 
 
 def hard_budgets_never_end(patch: Patch) -> None:
