@@ -36,9 +36,8 @@ from api.no_shows import no_show_writer
 from api.peers.exchange import Exchange
 from api.peers.memory import PeerMemory
 from api.previews import PreviewSigner
-from api.read.freshness import Freshness
+from api.read.parts import reader_parts, running
 from api.read.reader import Reader
-from api.read.servers import primary_server, replica_servers
 from api.read.snapshot import Snapshot
 from api.tokens import TokenSigner
 from buffer.flusher import Flusher
@@ -121,10 +120,7 @@ async def primary_pool(app: web.Application) -> AsyncIterator[None]:
 async def reading(app: web.Application) -> AsyncIterator[None]:
     delivery = app[DELIVERY]
     async with AsyncExitStack() as stack:
-        for server in delivery.reader.servers:
-            await stack.enter_async_context(background(f"connection to {server.name}", server.run()))
-        await stack.enter_async_context(background("freshness", delivery.freshness.run()))
-        await stack.enter_async_context(background("reader", delivery.reader.run()))
+        await stack.enter_async_context(running(delivery.reader, delivery.freshness))
         await stack.enter_async_context(background("keys", app[KEYS].run()))
         if app[CONFIG].peer_announcements == "on":
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
@@ -197,18 +193,8 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
         sink.active_buffer = snapshot.active_buffer
 
     shedder = Shedder(config)
-    replicas, last = replica_servers(config, primary, instance), primary_server(config, primary, instance)
-    freshness = Freshness(replicas, last, max_staleness_seconds=config.max_staleness_seconds)
     exchange = _exchange(config, primary, instance)
-    reader = Reader(
-        [*replicas, last],
-        pending,
-        exchange.memory,
-        freshness,
-        on_snapshot=follow,
-        max_queue=config.read_queue_max_requests,
-        max_users=config.read_batch_max_users,
-    )
+    reader, freshness = reader_parts(config, primary, pending, exchange.memory, on_snapshot=follow)
     exchange.on_catalog = reader.catalog_announced
     return Delivery(
         config=config,
