@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.oracle.cases import Case
 
 #: What a campaign, a policy and a request are like when nothing is said.
-_CAMPAIGN: Final[dict[str, Any]] = {
+CAMPAIGN: Final[dict[str, Any]] = {
     "status": "live",
     "priority": 10,
     "placement": "home",
@@ -69,7 +69,7 @@ def smaller(case: Case) -> Iterator[Case]:
     for policy in [*_resets(case["policy"], _POLICY), *_parts_dropped(case["policy"])]:
         yield {**case, "policy": policy}
     for place, campaign in enumerate(case["campaigns"]):
-        for simpler in [*_resets(campaign, _CAMPAIGN), *_parts_dropped(campaign)]:
+        for simpler in [*_resets(campaign, CAMPAIGN), *_parts_dropped(campaign)]:
             yield {**case, "campaigns": _replaced(case["campaigns"], place, simpler)}
 
 
@@ -132,12 +132,12 @@ def _replaced(items: list[Any], place: int, item: Any) -> list[Any]:
 
 def written(case: Case) -> str:
     """As JSON; without what says nothing."""
-    said = (*_CAMPAIGN, "name", "variants")
+    said = (*CAMPAIGN, "name", "variants")
     campaigns = [
         {
             name: value
             for name, value in each.items()
-            if name not in said or value != _CAMPAIGN.get(name, value)
+            if name not in said or value != CAMPAIGN.get(name, value)
         }
         for each in case["campaigns"]
     ]

@@ -10,6 +10,7 @@ from tests.oracle.calendars import first_instant, on_air, period_begin
 from tests.oracle.decide import Verdicts, decide
 from tests.oracle.documents import Document, Event, zone_of
 from tests.oracle.rules import Situation
+from tests.oracle.shrink import CAMPAIGN
 from tests.oracle.targeting import matches
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)  # a Monday; noon in Jakarta
@@ -41,28 +42,7 @@ class Draws:
 
 
 def campaign(number: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "id": number,
-        "status": "live",
-        "priority": 10,
-        "placement": "home",
-        "starts_at": None,
-        "ends_at": None,
-        "timezone": "UTC",
-        "schedule": [],
-        "schedule_timezone": "campaign",
-        "audience": "everyone",
-        "targeting": None,
-        "caps": [],
-        "cooldown": None,
-        "stop_after": None,
-        "tags": [],
-        "exempt": False,
-        "counts_for_policy": True,
-        "budget": None,
-        "holdout_percent": 0,
-        **fields,
-    }
+    return {"id": number, **CAMPAIGN, **fields}
 
 
 def verdicts(

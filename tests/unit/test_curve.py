@@ -14,6 +14,7 @@ from api.campaigns.model import Campaign
 from api.campaigns.schedule import slots_of_week
 from api.campaigns.windows import local_day, to_us
 from tests.support.campaigns import document
+from tests.support.dayparts import CLOCKS, inside
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
@@ -110,26 +111,12 @@ def test_an_endless_flight_is_still_compiled() -> None:
     assert len(flight._pieces) <= 4001, "not one for each change of the clocks"
 
 
-CLOCKS = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 1, 30, 59]))
 SLOTS = st.builds(
     lambda days, start, end: Daypart.model_validate({"days": days, "from": start, "to": end}),
     st.lists(st.sampled_from(WEEKDAYS), min_size=1, unique=True),
     CLOCKS,
     CLOCKS,
 )
-
-
-def inside(slots: Sequence[Daypart], local: datetime) -> bool:
-    """By comparing times of day as text, one slot and one day at a time."""
-    clock = f"{local:%H:%M}"
-    today, yesterday = WEEKDAYS[local.weekday()], WEEKDAYS[local.weekday() - 1]
-    for each in slots:
-        overnight = each.to <= each.from_
-        if today in each.days and each.from_ <= clock and (overnight or clock < each.to):
-            return True
-        if overnight and yesterday in each.days and clock < each.to:
-            return True
-    return False
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,6 +12,7 @@ from api.campaigns.fields import WEEKDAYS, Daypart, Weekday
 from api.campaigns.rules import OUTSIDE_SCHEDULE, Flight, InSlot, Rule
 from api.campaigns.schedule import Slots, slots_of
 from api.campaigns.windows import to_us
+from tests.support.dayparts import CLOCKS, inside
 from tests.support.engine import ask
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -118,20 +119,6 @@ def test_daypart(daypart: Daypart, zone: str, now: str, active: bool) -> None:
     assert compile_schedule(None, None, [daypart], ZoneInfo(zone))(us(now)) is active
 
 
-def inside(slots: list[Daypart], local: datetime) -> bool:
-    """The same by comparing times of day as text, one slot and one day at a time."""
-    clock = f"{local:%H:%M}"
-    today, yesterday = WEEKDAYS[local.weekday()], WEEKDAYS[local.weekday() - 1]
-    for each in slots:
-        overnight = each.to <= each.from_
-        if today in each.days and each.from_ <= clock and (overnight or clock < each.to):
-            return True
-        if overnight and yesterday in each.days and clock < each.to:
-            return True
-    return False
-
-
-CLOCKS = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 1, 30, 59]))
 DAYS: st.SearchStrategy[list[Weekday]] = st.lists(st.sampled_from(WEEKDAYS), min_size=1, unique=True)
 SLOTS = st.builds(
     lambda days, start, end: slot(" ".join(days), start, end),
