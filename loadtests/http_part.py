@@ -62,7 +62,7 @@ def measure_http(
 def _harvest(plan: Plan, service: Service, population: Population) -> dict[str, float]:
     """Collect tokens; returns how many campaigns a GET leaves out, by reason."""
     before = service.metrics()
-    load = _load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
+    load = run_load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
     population.mix_tokens()
     return _left_out(before, service.metrics(), load.answers)
 
@@ -88,7 +88,7 @@ class _Rounds:
         pids = {"bare": self.bare.pid} if bare else self.service.pids()
         pids["generator"] = os.getpid()
         before = _cpu(pids)
-        load = _load(address, self._requests(target), self.plan, target, timed=True)
+        load = run_load(address, self._requests(target), self.plan, target, timed=True)
         loaded = _cpu(pids)
         if target == "post":
             self.confirmed += load.answers
@@ -119,7 +119,7 @@ class _Rounds:
         return self.population.posts() if target == "post" else self.population.gets()
 
 
-def _load(
+def run_load(
     address: Address,
     requests: Iterator[Request],
     plan: Plan,

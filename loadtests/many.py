@@ -5,7 +5,6 @@ error, the figures to standard output.
 """
 
 import argparse
-import asyncio
 import json
 import signal
 import statistics
@@ -14,15 +13,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-import uvloop
-
-from loadtests.bare_process import Address
 from loadtests.campaigns import CAMPAIGNS, MANY_PREFIX, many
 from loadtests.catalog import set_up_catalog
 from loadtests.cores import cpu_seconds, pin, unpin
 from loadtests.database import Database
 from loadtests.figures import percentile
-from loadtests.generator import LoadError, LoadResult, closed_loop
+from loadtests.generator import LoadError
+from loadtests.http_part import run_load
 from loadtests.plan import FULL, QUICK, Plan
 from loadtests.progress import Progress
 from loadtests.service import BenchError, Service
@@ -88,7 +85,7 @@ def _measure(plan: Plan, campaigns: int, progress: Progress) -> list[Run]:
             database.tidy()
         population = Population(plan.users, service.user_secret, service.address)
         with progress.step("one GET of each user: the JWTs get known"):
-            _load(service.address, population, plan, once=True)
+            run_load(service.address, population.everyone_once(), plan, "get")
         split = pin([service.pids()["api"]])
         stack.callback(unpin, split.tested | split.others)
         progress.say(str(split))
@@ -102,10 +99,16 @@ def _measure(plan: Plan, campaigns: int, progress: Progress) -> list[Run]:
 
 def _run(plan: Plan, service: Service, population: Population, live: int) -> Run:
     # The first GET of the warm-up loads the catalog: that is a price of the change, not of a GET.
-    _load(service.address, population, replace(plan, measure_seconds=plan.warm_up_seconds))
+    run_load(
+        service.address,
+        population.gets(),
+        replace(plan, measure_seconds=plan.warm_up_seconds),
+        "get",
+        timed=True,
+    )
     api = service.pids()["api"]
     before = cpu_seconds(api)
-    load = _load(service.address, population, plan)
+    load = run_load(service.address, population.gets(), plan, "get", timed=True)
     return Run(
         live=live,
         gets_per_second=len(load.latencies) / load.window_seconds,
@@ -113,21 +116,6 @@ def _run(plan: Plan, service: Service, population: Population, live: int) -> Run
         p99_ms=1000 * percentile(load.latencies, 99),
         cpu_seconds=1000 * (cpu_seconds(api) - before) / load.answers,
     )
-
-
-def _load(address: Address, population: Population, plan: Plan, *, once: bool = False) -> LoadResult:
-    requests = population.everyone_once() if once else population.gets()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(
-            closed_loop(
-                address,
-                requests,
-                connections=plan.connections,
-                expected_status=200,
-                warm_up_seconds=0.0 if once else plan.warm_up_seconds,
-                measure_seconds=None if once else plan.measure_seconds,
-            )
-        )
 
 
 def _told(runs: list[Run]) -> str:
