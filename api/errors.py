@@ -12,6 +12,11 @@ from aiohttp import web
 
 PROBLEM_JSON: Final = "application/problem+json"
 
+#: What is refused with these passes by itself, so clients are told when to ask again.
+PASSING: Final = frozenset((429, 503))
+#: A 404 or 405 may be kept by caches unless they are told not to (RFC 9110, 15.1).
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 
 @dataclass(frozen=True)
 class Code:
@@ -41,6 +46,8 @@ LIMIT_REACHED: Final = Code("limit_reached", 409, "There can be no more of these
 VERSION_CONFLICT: Final = Code("version_conflict", 412, "It was changed meanwhile")
 TOO_LARGE: Final = Code("too_large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Code("unsupported_media_type", 415, "The body has the wrong media type")
+UNSUPPORTED_ENCODING: Final = Code("unsupported_encoding", 415, "The body is encoded in a way unknown here")
+EXPECTATION_FAILED: Final = Code("expectation_failed", 417, "The header Expect asks for what is unknown here")
 INVALID: Final = Code("invalid", 422, "Some fields are not valid")
 AUDIENCE_INVALID: Final = Code("audience_invalid", 422, "Some lines of the audience file are not valid")
 PRECONDITION_REQUIRED: Final = Code("precondition_required", 428, "Say which version you change")
@@ -81,9 +88,11 @@ class ProblemError(Exception):
             "detail": self.detail,
             **self.members,
         }
-        headers = dict(self.headers or {})
+        headers = {**_HEADERS, **(self.headers or {})}
         if self.code.status == UNAUTHORIZED.status:
             headers.setdefault("WWW-Authenticate", "Bearer")
+        if self.code.status in PASSING:
+            headers.setdefault("Retry-After", "1")
         return web.Response(
             body=json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace"),
             status=self.code.status,

@@ -101,5 +101,7 @@ def _mode(request: web.Request) -> Mode:
     # A slip such as ?mdoe=add must not replace an audience.
     unknown = request.query.keys() - {"mode"}
     if unknown:
-        raise ProblemError(BAD_PARAMETER, f"unknown parameter {min(unknown)[:100]!r}: use mode")
+        raise ProblemError(
+            BAD_PARAMETER, f"unknown parameter {min(unknown)[:100]!r}: use mode", parameter=min(unknown)[:100]
+        )
     return cast("Mode", choice_parameter(request, "mode", "replace", MODES))

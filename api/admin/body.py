@@ -8,22 +8,20 @@ from datetime import date
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from api.errors import (
     BAD_JSON,
     BAD_PARAMETER,
     BAD_REQUEST,
     REQUEST_TIMEOUT,
-    TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
 )
+from api.http.encoding import PIECE_MAX_BYTES, Inflater, is_gzip, too_large
 from api.keys import CONFIG
 
 #: A client that sends nothing for so long is gone, or holds what others wait for.
 STALL_SECONDS: Final = 30.0
-READ_MAX_BYTES: Final = 16 * 1024
 _YEARS: Final = range(1970, 9999)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -47,17 +45,34 @@ async def read_optional_object(request: web.Request, *media_types: str) -> dict[
 
 
 async def body_chunks(request: web.Request, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body (decompressed) in pieces of at most 16 KiB. Raises ProblemError 400, 408 or 413."""
+    """The body (inflated) in pieces of at most 16 KiB. Raises ProblemError 400, 408, 413 or 415."""
+    gzipped = is_gzip(request)
     if (request.content_length or 0) > max_bytes:  # before the client sends it all for nothing
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     received = 0
+    async for piece in _inflated(request) if gzipped else _sent(request):
+        received += len(piece)
+        if received > max_bytes:
+            raise too_large(max_bytes)
+        yield piece
+
+
+async def _inflated(request: web.Request) -> AsyncIterator[bytes]:
+    inflater = Inflater()
+    async for chunk in _sent(request):
+        for piece in inflater.pieces(chunk):
+            yield piece
+    inflater.end()
+
+
+async def _sent(request: web.Request) -> AsyncIterator[bytes]:
     while True:
         try:
             async with asyncio.timeout(STALL_SECONDS):
-                chunk = await request.content.read(READ_MAX_BYTES)
+                chunk = await request.content.read(PIECE_MAX_BYTES)
         except TimeoutError:
             raise _too_slow() from None
-        except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+        except (ConnectionError, web.RequestPayloadError) as error:
             # aiohttp closes the connection, since nobody knows where the next request would begin.
             raise ProblemError(
                 BAD_REQUEST,
@@ -66,9 +81,6 @@ async def body_chunks(request: web.Request, *, max_bytes: int) -> AsyncIterator[
             ) from error
         if not chunk:
             return
-        received += len(chunk)
-        if received > max_bytes:
-            raise _too_large(max_bytes)
         yield chunk
 
 
@@ -83,7 +95,7 @@ def parameter(request: web.Request, name: str, default: str) -> str:
     """A query parameter that may be given once."""
     values = request.query.getall(name, [default])
     if len(values) > 1:
-        raise ProblemError(BAD_PARAMETER, f"{name} is given {len(values)} times: give it once")
+        raise wrong_parameter(name, f"is given {len(values)} times: give it once")
     return values[0]
 
 
@@ -92,7 +104,7 @@ def integer_parameter(request: web.Request, name: str, default: int, allowed: ra
     # int() alone would take "1_0", " 7 " and digits of any script, of any length.
     if text.isascii() and text.isdigit() and len(text) <= len(str(allowed[-1])) and int(text) in allowed:
         return int(text)
-    raise ProblemError(BAD_PARAMETER, f"{name} must be a whole number from {allowed[0]} to {allowed[-1]}")
+    raise wrong_parameter(name, f"must be a whole number from {allowed[0]} to {allowed[-1]}")
 
 
 def date_parameter(request: web.Request, name: str, default: date) -> date:
@@ -103,14 +115,26 @@ def date_parameter(request: web.Request, name: str, default: date) -> date:
             return day
     except ValueError:  # such as the 30th of February
         pass
-    raise ProblemError(BAD_PARAMETER, f"{name} must be a date such as 2026-11-01")
+    raise wrong_parameter(name, "must be a date such as 2026-11-01")
 
 
 def choice_parameter(request: web.Request, name: str, default: str, allowed: tuple[str, ...]) -> str:
     value = parameter(request, name, default)
     if value not in allowed and value != default:
-        raise ProblemError(BAD_PARAMETER, f"{name} must be one of {', '.join(allowed)}")
+        raise wrong_parameter(name, f"must be one of {', '.join(allowed)}")
     return value
+
+
+def text_parameter(request: web.Request, name: str) -> str | None:
+    """One for a statement: PostgreSQL has no NUL. None if it is not given, or empty."""
+    text = parameter(request, name, "")
+    if "\0" in text:
+        raise wrong_parameter(name, "contains a NUL character: remove it")
+    return text or None
+
+
+def wrong_parameter(name: str, detail: str) -> ProblemError:
+    return ProblemError(BAD_PARAMETER, f"{name} {detail}", parameter=name)
 
 
 def _parse_object(body: bytearray) -> dict[str, Any]:
@@ -143,10 +167,6 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{twice[:100]!r} is in one object twice: keep one")
     return document
-
-
-def _too_large(max_bytes: int) -> ProblemError:
-    return ProblemError(TOO_LARGE, f"send at most {max_bytes} bytes", max_bytes=max_bytes)
 
 
 def _too_slow() -> ProblemError:

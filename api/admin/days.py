@@ -19,5 +19,7 @@ def check_days(first: date, last: date) -> None:
     """Raises ProblemError BAD_PARAMETER unless it is 1 to 366 days, both included."""
     if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
         raise ProblemError(
-            BAD_PARAMETER, f"from {first} to {last}: to must not be before from, nor over {MAX_DAYS} days"
+            BAD_PARAMETER,
+            f"from {first} to {last}: to must not be before from, nor over {MAX_DAYS} days",
+            parameter="to",
         )

@@ -12,6 +12,7 @@ from api import errors
 from api.campaigns.catalog import Context
 from api.campaigns.fields import zone_names
 from api.errors import ProblemError
+from api.http.percent import check_query, percent_problem
 
 LIMIT_DEFAULT: Final = 5
 LIMIT_MAX: Final = 20
@@ -77,10 +78,11 @@ def own_value(query: str, name: str) -> str:
     values = [match[2] for match in _OWN_PARAMETER.finditer(query) if match[1] == name]
     if len(values) > 1:
         raise _wrong(name, "is given twice: send it once")
-    try:
-        value = unquote_plus(values[0], errors="strict") if values else ""
-    except UnicodeDecodeError as error:
-        raise _wrong(name, "is not UTF-8") from error
+    if not values:
+        return ""
+    if (problem := percent_problem(values[0])) is not None:
+        raise _wrong(name, problem)
+    value = unquote_plus(values[0], errors="strict")
     if len(value) > _OWN[name]:
         raise _wrong(name, f"is longer than {_OWN[name]} characters")
     return value
@@ -110,11 +112,12 @@ def zone_of(text: str) -> tzinfo | None:
 
 
 def _parameters(query: str) -> dict[str, str]:
+    check_query(query)
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_PARAMETERS_MAX)
     except ValueError as error:
         raise ProblemError(
-            errors.BAD_PARAMETER, f"The query string is not UTF-8 or has over {_PARAMETERS_MAX} parameters."
+            errors.BAD_PARAMETER, f"The query string has over {_PARAMETERS_MAX} parameters: send fewer."
         ) from error
     parameters: dict[str, str] = {}
     for name, value in pairs:

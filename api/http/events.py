@@ -15,10 +15,12 @@ from pydantic_core import from_json
 
 from api import errors
 from api.access.identity import USER
+from api.config import ApiConfig
 from api.errors import ProblemError, busy
 from api.http import kinds
 from api.http.acceptance import accept
 from api.http.delivery import DELIVERY, Delivery
+from api.http.encoding import inflated, is_gzip, too_large
 from api.http.kinds import KindOf
 from api.http.marks import append
 from api.http.reserved import Event, Rejected, spend_units
@@ -43,7 +45,7 @@ async def _post(request: web.Request, plural: str, kind_of: KindOf) -> web.Respo
     delivery = request.app[DELIVERY]
     now_ns = time.time_ns()
     user_id = request[USER]
-    documents = events_in(await _body(request, delivery.config.body_timeout_seconds), plural)
+    documents = events_in(await _body(request, delivery.config), plural)
     deadline = asyncio.get_running_loop().time() + delivery.config.ack_timeout_seconds
     rejected: dict[int, Rejected] = {}
     accepted: list[Event] = []
@@ -90,7 +92,7 @@ def events_in(body: bytes, plural: str) -> Sequence[Any]:
     Raises ProblemError.
     """
     try:
-        document = from_json(body)
+        document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise ProblemError(errors.BAD_JSON, f"The body is not JSON: {error}"[:300]) from error
     if not isinstance(document, dict):
@@ -107,15 +109,24 @@ def events_in(body: bytes, plural: str) -> Sequence[Any]:
     return events
 
 
-async def _body(request: web.Request, timeout_seconds: float) -> bytes:
+async def _body(request: web.Request, config: ApiConfig) -> bytes:
     """Nearly always it has arrived with the head; a slow one may not hold the worker's memory for ever."""
+    gzipped = is_gzip(request)
     if request.content.is_eof():
-        return await request.read()
+        body = await request.read()
+    else:
+        body = await _slow_body(request, config)
+    return inflated(body, max_bytes=config.body_max_bytes) if gzipped else body
+
+
+async def _slow_body(request: web.Request, config: ApiConfig) -> bytes:
+    if (request.content_length or 0) > config.body_max_bytes:  # before the client sends it all for nothing
+        raise too_large(config.body_max_bytes)
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(config.body_timeout_seconds):
             return await request.read()
     except TimeoutError as error:
-        detail = f"The body did not arrive within {timeout_seconds:g} s. Send it again."
+        detail = f"The body did not arrive within {config.body_timeout_seconds:g} s. Send it again."
         raise ProblemError(errors.REQUEST_TIMEOUT, detail) from error
 
 

@@ -18,8 +18,12 @@ _BY_STATUS = {
         errors.METHOD_NOT_ALLOWED,
         errors.TOO_LARGE,
         errors.UNSUPPORTED_MEDIA_TYPE,
+        errors.EXPECTATION_FAILED,
     )
 }
+
+
+_BROKEN_OFF = "the body broke off, or its chunks are not as RFC 9112 has them: send it whole"
 
 
 @web.middleware
@@ -31,7 +35,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:  # noqa: PLR2004  (a redirect is no error)
             raise
-        return _translated(error).response()
+        return translated(error).response()
+    except web.RequestPayloadError:
+        return ProblemError(errors.BAD_REQUEST, _BROKEN_OFF, headers={"Connection": "close"}).response()
     except ConnectionResetError:
         raise
     except Exception:
@@ -39,8 +45,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return ProblemError(errors.INTERNAL, "The failure is in the service's log.").response()
 
 
-def _translated(error: web.HTTPException) -> ProblemError:
-    """Aiohttp's own refusals: no such route, wrong method, body too large."""
+def translated(error: web.HTTPException) -> ProblemError:
+    """Aiohttp's own refusals: no such route, wrong method, body too large, an unknown Expect."""
     code = _BY_STATUS.get(error.status, Code("http_error", error.status, error.reason))
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     return ProblemError(

@@ -5,17 +5,15 @@ import json
 from collections.abc import Callable
 from typing import Final, cast
 
-from api.errors import PROBLEM_JSON, Code
+from api.errors import PASSING, PROBLEM_JSON, Code
 
 _REASONS: Final = {408: "Request Timeout", 431: "Request Header Fields Too Large", 503: "Service Unavailable"}
 
 
-def ready_made(
-    code: Code, detail: str, *, retry_after_seconds: int | None = None, closes: bool = True
-) -> bytes:
+def ready_made(code: Code, detail: str, *, retry_after_seconds: int = 1, closes: bool = True) -> bytes:
     """A whole HTTP/1.1 answer with a problem document. `closes` says that the connection ends with it."""
     body = json.dumps(problem(code, detail)).encode()
-    retry = "" if retry_after_seconds is None else f"Retry-After: {retry_after_seconds}\r\n"
+    retry = f"Retry-After: {retry_after_seconds}\r\n" if code.status in PASSING else ""
     connection = "Connection: close\r\n" if closes else ""
     head = (
         f"HTTP/1.1 {code.status} {_REASONS[code.status]}\r\nContent-Type: {PROBLEM_JSON}\r\n"

@@ -85,6 +85,7 @@ class HttpServer:
         return {
             "loop": asyncio.get_running_loop(),
             "access_log": None,
+            "auto_decompress": False,  # api.http.encoding does it
             "keepalive_timeout": _KEEPALIVE_SECONDS,
             "max_line_size": config.head_line_max_bytes,
             "max_field_size": config.head_line_max_bytes,

@@ -39,7 +39,7 @@ async def serve_admin(
     dsn: str, *, admin_key: str = ADMIN_KEY, pool_max_connections: int = 4, **settings: Any
 ) -> AsyncIterator[Client]:
     """A client with the admin key in every request, and a pool that connects when it is needed."""
-    app = web.Application(middlewares=[problems])
+    app = web.Application(middlewares=[problems], handler_args={"auto_decompress": False})
     app[CONFIG] = ApiConfig(
         primary_dsn=dsn, replica_dsn="", admin_key=admin_key, token_secrets=("s" * 16,), **settings
     )

@@ -10,8 +10,9 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from api import errors
-from api.errors import Code, ProblemError, busy
+from api.errors import PASSING, Code, ProblemError, busy
 from api.http.middleware import problems
+from api.http.refusal import ready_made
 
 Client = TestClient[web.Request, web.Application]
 CODES = [value for value in vars(errors).values() if isinstance(value, Code)]
@@ -116,3 +117,21 @@ async def test_half_a_surrogate_pair_does_not_break_the_answer(client: Client) -
 async def test_a_redirect_is_no_error(client: Client) -> None:
     async with client.get("/ask?kind=moved", allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (302, "/elsewhere")
+
+
+def test_whatever_passes_by_itself_says_when_to_ask_again() -> None:
+    """However it is raised: also by who forgets it."""
+    passing = [code for code in CODES if code.status in PASSING]
+    assert {code.status for code in passing} >= {503}
+    for code in CODES:
+        headers = ProblemError(code, "Later.").response().headers
+        assert ("Retry-After" in headers) == (code in passing), code
+    assert busy(errors.BUFFER_FULL, "Later.", retry_after_seconds=7).response().headers["Retry-After"] == "7"
+    for closes in (True, False):
+        assert b"\r\nRetry-After: 1\r\n" in ready_made(errors.OVERLOADED, "Later.", closes=closes)
+
+
+def test_no_cache_keeps_a_refusal() -> None:
+    for code in CODES:
+        headers = ProblemError(code, "No.").response().headers
+        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
