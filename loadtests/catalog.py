@@ -34,8 +34,8 @@ def set_up_catalog(service: Service, plan: Plan) -> list[int]:
 
 
 def _live(service: Service) -> Iterator[dict[str, Any]]:
-    after = 0
-    while after is not None:
-        page = service.admin("GET", f"/v1/admin/campaigns?status=live&after={after}")
+    cursor = ""
+    while cursor is not None:
+        page = service.admin("GET", f"/v1/admin/campaigns?status=live&cursor={cursor}")
         yield from page["campaigns"]
-        after = page["next"]
+        cursor = page["next_cursor"]

@@ -2,38 +2,41 @@
 
 import hashlib
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+import asyncpg
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.admin.body import integer_parameter, parameter
-from api.admin.campaigns import DEFAULT_PAGE, PAGE_LIMITS
+from api.admin.body import text_parameter, wrong_parameter
 from api.admin.database import primary
-from api.admin.documents import answer, plain
+from api.admin.documents import plain
+from api.admin.pages import asked_page, ids_to, page_answer
 from api.admin.store import load_sql
 from api.campaigns.fields import Instant
-from api.errors import BAD_PARAMETER, ProblemError
 
 KINDS: Final = ("campaign", "audience", "policy", "test_user", "key")
 _INSTANT: Final = TypeAdapter(Instant)
-_LAST: Final = 2**63 - 1
+MAX_ID: Final = 2**63 - 1
 _LIST: Final = load_sql("list_audit")
 
 
 async def list_audit(request: web.Request) -> web.Response:
-    """`?who=<key id>&what=campaign:sale&since=<time>&cursor=&limit=1..200` → {"entries": […], "next"}."""
-    limit = integer_parameter(request, "limit", DEFAULT_PAGE, PAGE_LIMITS)
-    cursor = integer_parameter(request, "cursor", _LAST, range(1, _LAST + 1))
-    who = _text(request, "who")
-    kind, subject = _what(_text(request, "what"))
-    since = _since(_text(request, "since"))
+    """`?who=<key id>&what=campaign:sale&since=<time>&limit=1..200&cursor=` → {"entries": […], "next_cursor"}.
+
+    The newest first.
+    """
+    page = asked_page(request, "entries", ids_to(MAX_ID))
+    who = text_parameter(request, "who")
+    kind, subject = _what(text_parameter(request, "what"))
+    since = _since(text_parameter(request, "since"))
     async with primary(request) as connection:
-        rows = await connection.fetch(_LIST, cursor, limit + 1, who, kind, subject, since)
-    page = rows[:limit]
-    following = page[-1]["id"] if len(rows) > limit else None
-    entries = [{name: plain(value) for name, value in row.items()} for row in page]
-    return answer({"entries": entries, "next": following})
+        rows = await connection.fetch(_LIST, page.after, page.rows, who, kind, subject, since)
+    return page_answer(request, page, rows, _document, place="id")
+
+
+def _document(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: plain(value) for name, value in row.items()}
 
 
 def _what(text: str | None) -> tuple[str | None, str | None]:
@@ -42,8 +45,8 @@ def _what(text: str | None) -> tuple[str | None, str | None]:
         return None, None
     kind, _, subject = text.partition(":")
     if kind not in KINDS:
-        raise ProblemError(
-            BAD_PARAMETER, f"what must be one of {', '.join(KINDS)}, or begin with it as in campaign:sale"
+        raise wrong_parameter(
+            "what", f"must be one of {', '.join(KINDS)}, or begin with it as in campaign:sale"
         )
     if kind == "test_user" and subject:  # the log doesn't name users
         subject = hashlib.sha256(subject.encode()).hexdigest()[:16]
@@ -54,13 +57,6 @@ def _since(text: str | None) -> datetime | None:
     try:
         return None if text is None else _INSTANT.validate_python(text)
     except ValidationError:
-        raise ProblemError(
-            BAD_PARAMETER, "since must be a date, a time and an offset, such as 2026-11-23T00:00:00Z"
+        raise wrong_parameter(
+            "since", "must be a date, a time and an offset, such as 2026-11-23T00:00:00Z"
         ) from None
-
-
-def _text(request: web.Request, name: str) -> str | None:
-    text = parameter(request, name, "")
-    if "\0" in text:
-        raise ProblemError(BAD_PARAMETER, f"{name} contains a NUL character: remove it")
-    return text or None

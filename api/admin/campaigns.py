@@ -6,9 +6,10 @@ from typing import Any, Final, get_args
 from aiohttp import web
 
 from api.admin import store
-from api.admin.body import choice_parameter, integer_parameter, parameter, read_object
+from api.admin.body import choice_parameter, read_object, text_parameter
 from api.admin.database import Connection, primary
 from api.admin.documents import JSON, answer, plain, same_value, validated, without_sent_back
+from api.admin.pages import asked_page, ids_to, page_answer
 from api.admin.store import MAX_ID, CampaignRef, Row
 from api.admin.validation import invalid_field
 from api.admin.versions import (
@@ -20,32 +21,24 @@ from api.admin.versions import (
     version_conflict,
 )
 from api.campaigns.model import Campaign, CampaignIn, apply_patch
-from api.errors import BAD_PARAMETER, ProblemError
 
 Change = Callable[[Row, dict[str, Any]], CampaignIn]
 
-DEFAULT_PAGE: Final = 50
-PAGE_LIMITS: Final = range(1, 201)
 _STATUSES: Final = get_args(CampaignIn.model_fields["status"].annotation)
 #: Given by us: a client may send back what it has read, and nothing else.
 _READ_ONLY: Final = ("id", "created_at", "updated_at")
 
 
 async def list_campaigns(request: web.Request) -> web.Response:
-    """`?limit=1..200&after=<id>&status=&placement=` → {"campaigns": […], "next": <id for after, or null>}."""
-    limit = integer_parameter(request, "limit", DEFAULT_PAGE, PAGE_LIMITS)
-    after = integer_parameter(request, "after", 0, range(MAX_ID + 1))
+    """`?limit=1..200&cursor=&status=&placement=` → {"campaigns": […], "next_cursor"}, by ascending id."""
+    page = asked_page(request, "campaigns", ids_to(MAX_ID))
     status = choice_parameter(request, "status", "", _STATUSES) or None
-    placement = parameter(request, "placement", "") or None
-    if placement is not None and "\0" in placement:
-        raise ProblemError(BAD_PARAMETER, "placement contains a NUL character: remove it")
+    placement = text_parameter(request, "placement")
     async with primary(request) as connection:
         rows = await store.list_campaigns(
-            connection, after=after, limit=limit + 1, status=status, placement=placement
+            connection, after=int(page.after or 0), limit=page.rows, status=status, placement=placement
         )
-    page = rows[:limit]
-    following = page[-1]["id"] if len(rows) > limit else None
-    return answer({"campaigns": [_document(row) for row in page], "next": following})
+    return page_answer(request, page, rows, _document, place="id")
 
 
 async def create_campaign(request: web.Request) -> web.Response:

@@ -9,13 +9,12 @@ from pydantic import Field
 from api.access import store
 from api.access.secret import ID
 from api.access.store import DAY_SECONDS, MAX_OVERLAP_SECONDS, KeyIn, Row, status_of
-from api.admin.body import integer_parameter, parameter, read_object, read_optional_object
-from api.admin.campaigns import DEFAULT_PAGE, PAGE_LIMITS
+from api.admin.body import read_object, read_optional_object
 from api.admin.database import primary
 from api.admin.documents import JSON, answer, plain, validated
+from api.admin.pages import asked_page, page_answer
 from api.admin.validation import invalid_field
 from api.campaigns.targeting import StrictModel
-from api.errors import BAD_PARAMETER, ProblemError
 
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -25,16 +24,13 @@ class RotationIn(StrictModel):
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    """`?limit=1..200&after=<id>` → {"keys": […], "next": <id for after, or null>}."""
-    limit = integer_parameter(request, "limit", DEFAULT_PAGE, PAGE_LIMITS)
-    after = parameter(request, "after", "")
-    if "\0" in after:
-        raise ProblemError(BAD_PARAMETER, "after contains a NUL character: remove it")
+    """`?limit=1..200&cursor=` → {"keys": […], "next_cursor"}, by ascending id."""
+    page = asked_page(
+        request, "keys", lambda place: isinstance(place, str) and ID.fullmatch(place) is not None
+    )
     async with primary(request) as connection:
-        rows = await store.list_keys(connection, after=after, limit=limit + 1)
-    page = rows[:limit]
-    following = page[-1]["id"] if len(rows) > limit else None
-    return answer({"keys": [_document(row) for row in page], "next": following})
+        rows = await store.list_keys(connection, after=str(page.after or ""), limit=page.rows)
+    return page_answer(request, page, rows, _document, place="id")
 
 
 async def create_key(request: web.Request) -> web.Response:

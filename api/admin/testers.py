@@ -9,14 +9,14 @@ import asyncpg
 from aiohttp import web
 from pydantic import AfterValidator, Field
 
-from api.admin.body import integer_parameter, parameter, read_optional_object
-from api.admin.campaigns import DEFAULT_PAGE, PAGE_LIMITS
+from api.admin.body import read_optional_object
 from api.admin.database import Connection, primary
 from api.admin.documents import JSON, answer, plain, validated
+from api.admin.pages import asked_page, page_answer
 from api.admin.store import load_sql
 from api.admin.validation import invalid_field
 from api.campaigns.targeting import StrictModel, check_storable
-from api.errors import BAD_PARAMETER, LIMIT_REACHED, NOT_FOUND, ProblemError
+from api.errors import LIMIT_REACHED, NOT_FOUND, ProblemError
 from api.users import user_id_problem
 
 MAX_TESTERS: Final = 1000
@@ -34,16 +34,11 @@ class TesterIn(StrictModel):
 
 
 async def list_testers(request: web.Request) -> web.Response:
-    """`?limit=1..200&after=<user id>` → {"test_users": […], "next": <user id for after, or null>}."""
-    limit = integer_parameter(request, "limit", DEFAULT_PAGE, PAGE_LIMITS)
-    after = parameter(request, "after", "")
-    if after and (problem := user_id_problem(after)) is not None:
-        raise ProblemError(BAD_PARAMETER, f"after {problem}")
+    """`?limit=1..200&cursor=` → {"test_users": […], "next_cursor"}, by ascending id."""
+    page = asked_page(request, "test_users", _is_user_id)
     async with primary(request) as connection:
-        rows = await connection.fetch(_LIST, after, limit + 1)
-    page = rows[:limit]
-    following = page[-1]["user_id"] if len(rows) > limit else None
-    return answer({"test_users": [_document(row) for row in page], "next": following})
+        rows = await connection.fetch(_LIST, page.after or "", page.rows)
+    return page_answer(request, page, rows, _document, place="user_id")
 
 
 async def put_tester(request: web.Request) -> web.Response:
@@ -85,6 +80,10 @@ def _user_id(request: web.Request) -> str:
     if (problem := user_id_problem(user_id)) is not None:
         raise invalid_field("user_id", "not_allowed", problem)
     return user_id
+
+
+def _is_user_id(place: Any) -> bool:
+    return isinstance(place, str) and user_id_problem(place) is None
 
 
 def _document(row: asyncpg.Record) -> dict[str, Any]:

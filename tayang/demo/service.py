@@ -54,9 +54,9 @@ class RunningService:
         """All campaigns, from the admin API. Raises SettingsError."""
         headers = {"Authorization": f"Bearer {self._settings.admin_key}"}
         found: list[dict[str, Any]] = []
-        after: int | None = 0
+        cursor = ""
         for _ in range(_PAGES_MAX):
-            url = f"{self.url}/v1/admin/campaigns?limit={_PAGE}&after={after}"
+            url = f"{self.url}/v1/admin/campaigns?limit={_PAGE}&cursor={cursor}"
             try:
                 async with self._session.get(url, headers=headers) as response:
                     if response.status == _UNAUTHORIZED:
@@ -66,8 +66,8 @@ class RunningService:
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise SettingsError(f"{self.url}: the campaigns can't be listed: {error}") from error
             found += page["campaigns"]
-            after = page["next"]
-            if after is None:
+            cursor = page["next_cursor"]
+            if cursor is None:
                 break
         return found
 

@@ -120,9 +120,9 @@ async def test_pages_and_filters(service: Service) -> None:
     whole = (await log(service, what="test_user"))["entries"]
     assert [entry["id"] for entry in whole] == sorted((entry["id"] for entry in whole), reverse=True)
     first = await log(service, what="test_user", limit=3)
-    rest = await log(service, what="test_user", limit=3, cursor=first["next"])
+    rest = await log(service, what="test_user", limit=3, cursor=first["next_cursor"])
     assert first["entries"] + rest["entries"] == whole
-    assert rest["next"] is None
+    assert rest["next_cursor"] is None
     assert [entry["actor"] for entry in (await log(service, who=reader))["entries"]] == [reader] * 2
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     assert (await log(service, since=later))["entries"] == []

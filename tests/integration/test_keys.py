@@ -47,7 +47,7 @@ async def test_a_key_is_shown_once_and_stored_as_a_hash(service: Service) -> Non
     assert (key["scopes"], key["status"]) == (["campaigns:read", "admin"], "active")
 
     assert await call(service.client, "GET", f"{KEYS}/{key['id']}", headers=holding(text)) == (200, key)
-    assert await call(service.client, "GET", KEYS) == (200, {"keys": [key], "next": None})
+    assert await call(service.client, "GET", KEYS) == (200, {"keys": [key], "next_cursor": None})
     primary = await service.database.primary()
     stored = await primary.fetchval(
         "SELECT string_agg(k::text, ' ') || string_agg(s::text, ' ') FROM api_keys AS k, api_key_secrets AS s"
@@ -186,9 +186,9 @@ async def test_at_most_so_many_keys_hold(
     answers = await asyncio.gather(*(call(service.client, "POST", KEYS, json=body) for _ in range(4)))
     assert sorted(status for status, _ in answers) == [201, 201, 201, 409]
     _, page = await call(service.client, "GET", f"{KEYS}?limit=3")
-    assert (len(page["keys"]), page["next"]) == (3, page["keys"][-1]["id"])
-    _, rest = await call(service.client, "GET", f"{KEYS}?after={page['next']}")
-    assert (len(rest["keys"]), rest["next"]) == (1, None)
+    assert len(page["keys"]) == 3
+    _, rest = await call(service.client, "GET", f"{KEYS}?cursor={page['next_cursor']}")
+    assert (len(rest["keys"]), rest["next_cursor"]) == (1, None)
 
 
 async def test_without_the_primary_keys_go_on_for_a_while_only(database: Database) -> None:
