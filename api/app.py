@@ -24,11 +24,13 @@ from api.explain.handler import EXPLAINER, Explainer
 from api.explain.watcher import WATCHER, create_watcher
 from api.http.connections import Connections
 from api.http.context import context_parser
+from api.http.cors import cors
 from api.http.delivery import DELIVERY, Delivery
 from api.http.events import post_impressions, post_interactions
 from api.http.health import get_health, get_ready, watch_merge_lag
 from api.http.metrics import METRICS, get_metrics, metrics_board
 from api.http.middleware import problems
+from api.http.negotiation import negotiated
 from api.http.popups import get_popups
 from api.http.shedder import Shedder, sheltered
 from api.keys import CONFIG, CONNECTIONS, PRIMARY, PRIMARY_POOL
@@ -48,8 +50,7 @@ from buffer.sink import CopySink
 
 def create_app(config: ApiConfig) -> web.Application:
     """The service of one api process: mobile endpoints and admin API. Raises ValueError on bad settings."""
-    app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
-    app[CONFIG] = config
+    app = _application(config)
     app[PRIMARY] = primary = _primary(config)
     app[DELIVERY] = delivery = _delivery(config, primary)
     app[CONNECTIONS] = delivery.connections
@@ -68,7 +69,8 @@ def create_app(config: ApiConfig) -> web.Application:
                     web.get("/healthz", get_health),
                     web.get("/readyz", get_ready),
                     web.get("/metrics", get_metrics),
-                ]
+                ],
+                around=negotiated,
             ),
             *admin_routes(),
         ]
@@ -90,14 +92,13 @@ def create_backoffice(config: ApiConfig) -> web.Application:
 
     It reads as the api processes do, to tell why they show what they show; it has no events of its own.
     """
-    app = web.Application(middlewares=[problems], client_max_size=config.body_max_bytes)
-    app[CONFIG] = config
+    app = _application(config)
     app[PRIMARY] = _primary(config)
     app[CONNECTIONS] = Connections(config)
     app[WATCHER] = watcher = create_watcher(config, app[PRIMARY])
     app[EXPLAINER] = Explainer(watcher.reader, leases=False)
     app[KEYS] = _key_ring(config, watcher.reader)
-    app.add_routes([*guarded([web.get("/healthz", get_health)]), *admin_routes()])
+    app.add_routes([*guarded([web.get("/healthz", get_health)], around=negotiated), *admin_routes()])
     check_guarded(app)
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(watching)
@@ -156,6 +157,14 @@ async def flushing(app: web.Application) -> AsyncIterator[None]:
     async with background("flusher", flusher.run()):
         yield
         await flusher.stop(flush_seconds=config.stop_flush_seconds, merge_seconds=config.stop_merge_seconds)
+
+
+def _application(config: ApiConfig) -> web.Application:
+    app = web.Application(
+        middlewares=[*cors(config.cors_origins), problems], client_max_size=config.body_max_bytes
+    )
+    app[CONFIG] = config
+    return app
 
 
 def _primary(config: ApiConfig) -> Primary:

@@ -70,6 +70,7 @@ class ApiConfig:
     write_timeout_seconds: float = 30.0
     merge_lag_warn_seconds: float = 10.0
 
+    cors_origins: tuple[str, ...] = ()  # web pages that may call; none: CORS is off
     body_max_bytes: int = 256 * 1024
     body_timeout_seconds: float = 10.0
     admin_body_max_bytes: int = 1024 * 1024

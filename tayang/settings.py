@@ -9,6 +9,7 @@ from pydantic_settings.sources import DotEnvSettingsSource
 
 from api.auth import authenticator
 from api.config import ApiConfig
+from api.http.cors import check_origins
 from api.tokens import TokenSigner
 from buffer.hosts import split_hosts
 from maintenance.settings import MaintenanceConfig
@@ -171,6 +172,9 @@ class Settings(BaseSettings):
         10.0, gt=0, le=3600, description="age of an unmerged event at which readiness and log warn"
     )
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web pages that may call from a browser: origins, comma-separated; empty: none"
+    )
     body_max_bytes: int = Field(256 * 1024, ge=1024, description="largest body of a mobile request")
     body_timeout_seconds: float = Field(10.0, gt=0, le=300, description="wait for a mobile request's body")
     admin_body_max_bytes: int = Field(1024 * 1024, ge=1024, description="largest body of an admin request")
@@ -193,7 +197,7 @@ class Settings(BaseSettings):
     impression_retention_days: int = Field(35, ge=2, le=3650, description="age at which days of the log go")
     daily_count_retention_days: int = Field(800, ge=32, le=36_500, description="age at which daily counts go")
 
-    @field_validator("token_secrets", "user_jwt_audience", "user_jwt_issuer", mode="before")
+    @field_validator("token_secrets", "user_jwt_audience", "user_jwt_issuer", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
@@ -235,6 +239,7 @@ class Settings(BaseSettings):
         try:
             TokenSigner(self.token_secrets)
             authenticator(config)
+            check_origins(config.cors_origins)
         except ValueError as error:
             raise SettingsError(str(error)) from error
         return config

@@ -8,6 +8,7 @@ from api.admin import audit, campaigns, keys, no_shows, policy, previews, tester
 from api.admin.audience import AudienceUploads
 from api.admin.reports.handler import get_report
 from api.explain.handler import get_explanation
+from api.http.negotiation import negotiated
 
 _COLLECTION = "/v1/admin/campaigns"
 _ONE = _COLLECTION + "/{id}"
@@ -54,4 +55,4 @@ def admin_routes() -> list[web.RouteDef]:
         ("POST", _KEY + "/rotate", keys.rotate_key),
         ("DELETE", _KEY, keys.revoke_key),
     ]
-    return guarded(web.route(method, path, handler) for method, path, handler in table)
+    return guarded((web.route(method, path, handler) for method, path, handler in table), around=negotiated)

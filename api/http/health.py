@@ -13,13 +13,14 @@ from api.http.delivery import DELIVERY, Delivery
 #: Ready means that there is room for more: a merge that has stopped shows well before the limit.
 _PENDING_READY_SHARE: Final = 0.8
 _LOOK_SECONDS: Final = 0.1
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 log = logging.getLogger("tayang.http")
 
 
 async def get_health(_request: web.Request) -> web.Response:
     """The process answers. It says nothing of the database."""
-    return web.json_response({"status": "ok"})
+    return web.json_response({"status": "ok"}, headers=_NO_STORE)
 
 
 async def get_ready(request: web.Request) -> web.Response:
@@ -29,7 +30,7 @@ async def get_ready(request: web.Request) -> web.Response:
     ready = all(part["ok"] for part in parts.values()) and not delivery.connections.stopping
     status = "stopping" if delivery.connections.stopping else "ready" if ready else "not_ready"
     document = {"status": status, "parts": parts}
-    headers = {} if ready else {"Retry-After": "1"}
+    headers = _NO_STORE if ready else {**_NO_STORE, "Retry-After": "1"}
     return web.Response(
         body=json.dumps(document).encode(),
         status=200 if ready else 503,

@@ -162,10 +162,13 @@ def metrics_board(delivery: Delivery) -> MetricsBoard:
     return MetricsBoard(delivery, delivery.config.runtime_dir, delivery.config.worker)
 
 
+_HEADERS: Final = {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
+
+
 async def get_metrics(request: web.Request) -> web.Response:
     registry = CollectorRegistry()
     registry.register(_Once(request.app[METRICS]))
-    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return web.Response(body=generate_latest(registry), headers=_HEADERS)
 
 
 class _Once(Collector):

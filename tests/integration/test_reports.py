@@ -239,7 +239,7 @@ async def test_the_client_says_what_it_wants(
     url = f"{CAMPAIGNS}/{sale.id}/report"
     async with admin_client.get(url, headers={"Accept": accept}) as response:
         assert response.content_type == media_type
-        assert response.headers["Vary"] == "Accept"
+        assert response.headers["Vary"].split(", ")[0] == "Accept"
     async with admin_client.get(f"{url}?format=json", headers={"Accept": accept}) as response:
         assert response.content_type == "application/json"
 

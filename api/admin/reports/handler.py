@@ -15,7 +15,8 @@ from api.admin.reports.tables import TABLES, written
 from api.admin.store import CampaignRef, find_campaign
 
 _FORMATS: Final = ("json", "csv")
-_VARY: Final = {"Vary": "Accept"}
+# Every merge makes another report of it: nobody could keep one.
+_HEADERS: Final = {"Vary": "Accept", "Cache-Control": "no-store"}
 
 
 async def get_report(request: web.Request) -> web.Response:
@@ -52,14 +53,14 @@ async def _read(request: web.Request, connection: Connection, ref: CampaignRef) 
 
 def _json(report: Report) -> web.Response:
     # A year by day and variant is 400 KB: json.dumps would hold up the process three times as long.
-    return web.Response(body=to_json(report.document()), headers=_VARY, content_type=JSON)
+    return web.Response(body=to_json(report.document()), headers=_HEADERS, content_type=JSON)
 
 
 def _csv(report: Report, table: str) -> web.Response:
     name = f"{report.campaign['key']}-{table}-{report.first}-{report.last}.csv"
     return web.Response(
         text=written(report, table),
-        headers={**_VARY, "Content-Disposition": f'attachment; filename="{name}"'},
+        headers={**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'},
         content_type="text/csv",
         charset="utf-8",
     )
