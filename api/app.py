@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from api.access.guard import check_guarded, guarded
+from api.access.limits import limits
 from api.access.ring import KEYS, KeyRing
 from api.admin import admin_routes
 from api.auth import authenticator
@@ -208,6 +209,7 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     return Delivery(
         config=config,
         users=authenticator(config),
+        limits=limits(config),
         signer=TokenSigner(config.token_secrets),
         previews=PreviewSigner(config.token_secrets),
         context_of=context_parser(),

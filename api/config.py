@@ -59,6 +59,12 @@ class ApiConfig:
     no_show_interval_seconds: float = 10.0
     no_show_max_rows: int = 100_000
 
+    user_max_requests_per_second: float = 10.0
+    user_burst_max_requests: int = 100
+    key_max_requests_per_second: float = 1000.0
+    key_burst_max_requests: int = 2000
+    rate_limit_max_callers: int = 200_000
+
     max_connections: int = 2000
     max_requests_in_flight: int = 250
     queue_wait_max_seconds: float = 0.05

@@ -51,6 +51,7 @@ EXPECTATION_FAILED: Final = Code("expectation_failed", 417, "The header Expect a
 INVALID: Final = Code("invalid", 422, "Some fields are not valid")
 AUDIENCE_INVALID: Final = Code("audience_invalid", 422, "Some lines of the audience file are not valid")
 PRECONDITION_REQUIRED: Final = Code("precondition_required", 428, "Say which version you change")
+RATE_LIMITED: Final = Code("rate_limited", 429, "Too many requests of one user or key")
 HEAD_TOO_LARGE: Final = Code("head_too_large", 431, "The request's head is too large")
 INTERNAL: Final = Code("internal", 500, "Something went wrong on our side")
 BUFFER_FULL: Final = Code("buffer_full", 503, "Too many events wait to be merged")

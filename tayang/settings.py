@@ -147,6 +147,22 @@ class Settings(BaseSettings):
         100_000, ge=1000, description="such counts (campaign and reason) that wait for the primary"
     )
 
+    user_max_requests_per_second: float = Field(
+        10.0, ge=0, le=1_000_000, description="of one user, in one process; 0: no limit"
+    )
+    user_burst_max_requests: int = Field(
+        100, ge=1, le=1_000_000, description="of one user at once, before that rate counts"
+    )
+    key_max_requests_per_second: float = Field(
+        1000.0, ge=0, le=1_000_000, description="for users by one API key, in one process; 0: no limit"
+    )
+    key_burst_max_requests: int = Field(
+        2000, ge=1, le=1_000_000, description="by one API key at once, before that rate counts"
+    )
+    rate_limit_max_callers: int = Field(
+        200_000, ge=2, description="users, and keys, whose requests are remembered (about 0.2 KB each)"
+    )
+
     max_connections: int = Field(2000, ge=1, le=100_000, description="open to one process; then 503")
     max_requests_in_flight: int = Field(
         250, ge=1, description="of each kind, popups and impressions, in one process; then 503"

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from api import errors
 from api.access.identity import ACTOR, USER
+from api.access.limits import Told
 from api.access.ring import KEYS, ServiceKey
 from api.access.secret import MARK
 from api.access.table import TABLE, Access
@@ -60,8 +61,12 @@ def _guard(route: web.RouteDef) -> Handler:
     @wraps(handler)
     async def guard(request: web.Request) -> web.StreamResponse:
         if access.users:
-            request[USER] = await _user(request, access)
-        elif not access.public:
+            request[USER], told = await _user(request, access)
+            response = await handler(request)
+            if told is not None:
+                response.headers.update(told)
+            return response
+        if not access.public:
             request[ACTOR] = (await _key(request, access)).id
         return await handler(request)
 
@@ -69,25 +74,31 @@ def _guard(route: web.RouteDef) -> Handler:
     return guard
 
 
-async def _user(request: web.Request, access: Access) -> str:
-    """Who the popups or events are of. Raises ProblemError (400, 401, 403)."""
+async def _user(request: web.Request, access: Access) -> tuple[str, Told]:
+    """Who the popups or events are of, and how much more his caller may ask.
+
+    Raises ProblemError (400, 401, 403, 429). A key that acts for a user takes nothing of that user's rate:
+    what a backend does for him must not keep his phone from asking.
+    """
+    delivery = request.app[DELIVERY]
     header, named = authorization(request), _named_user(request)
     if header is not None and header[_MARK_AT] == MARK:
-        await _key(request, access)
+        told = delivery.limits.of_key((await _key(request, access)).id)
         if named is None:
             raise ProblemError(
                 errors.BAD_PARAMETER,
                 "user_id is missing: a key acts for a user, ?user_id=…",
                 parameter="user_id",
             )
-        return named
-    user_id = request.app[DELIVERY].users.user_id(header, time.time())
+        return named, told
+    user_id = delivery.users.user_id(header, time.time())
+    told = delivery.limits.of_user(user_id)
     if named is not None and named != user_id:
         raise ProblemError(
             errors.FORBIDDEN,
             "user_id is not the user of this JWT: leave it out. Only an API key acts for others",
         )
-    return user_id
+    return user_id, told
 
 
 async def _key(request: web.Request, access: Access) -> ServiceKey:

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from api.access.limits import Limits
 from api.auth import UserAuthenticator
 from api.budgets.keeper import LeaseKeeper
 from api.budgets.soft import SoftPoller
@@ -28,6 +29,7 @@ from buffer.pending import PendingList
 class Delivery:
     config: ApiConfig
     users: UserAuthenticator
+    limits: Limits
     signer: TokenSigner
     previews: PreviewSigner
     context_of: Callable[[str], Query]

@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from api.access.limits import Limits
 from api.auth import UserAuthenticator
 from api.campaigns.budget import Stock
 from api.campaigns.tally import SERVED
@@ -74,6 +75,13 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_connections_refused": (CounterMetricFamily, "Connections refused with 503: too many open", ()),
     "tayang_requests_in_flight": (GaugeMetricFamily, "Requests being answered", ("kind",)),
     "tayang_requests_shed": (CounterMetricFamily, "Requests refused with 503 unseen", ("kind", "reason")),
+    "tayang_requests_rate_limited": (CounterMetricFamily, "Requests refused with 429", ("kind",)),
+    "tayang_rate_limit_callers": (GaugeMetricFamily, "Callers whose requests are remembered", ("kind",)),
+    "tayang_rate_limit_early_turns": (
+        CounterMetricFamily,
+        "Times callers were forgotten who had not all of their burst again",
+        ("kind",),
+    ),
     "tayang_heads_timed_out": (CounterMetricFamily, "Requests whose head came too slowly", ()),
     "tayang_writes_timed_out": (CounterMetricFamily, "Clients cut off that did not read", ()),
     "tayang_loop_lag_seconds": (GaugeMetricFamily, "How late the event loop was last", ()),
@@ -194,6 +202,7 @@ def samples(delivery: Delivery) -> Iterator[Sample]:
     yield from _peer_samples(delivery)
     yield from _budget_samples(delivery)
     yield from _jwt_samples(delivery.users)
+    yield from _limit_samples(delivery.limits)
     yield from _load_samples(delivery)
 
 
@@ -263,6 +272,14 @@ def _jwt_samples(users: UserAuthenticator) -> Iterator[Sample]:
     if users.jwks is not None:
         yield "tayang_user_jwks_loads", [], users.jwks.loads
         yield "tayang_user_jwks_broken", [], bool(users.jwks.error)
+
+
+def _limit_samples(limits: Limits) -> Iterator[Sample]:
+    for kind, limit in (("user", limits.users), ("key", limits.keys)):
+        if limit is not None:
+            yield "tayang_requests_rate_limited", [kind], limit.refused
+            yield "tayang_rate_limit_callers", [kind], len(limit)
+            yield "tayang_rate_limit_early_turns", [kind], limit.early_turns
 
 
 def _load_samples(delivery: Delivery) -> Iterator[Sample]:

@@ -27,6 +27,7 @@ async def serve(shell: Shell, database: Database, workers: int, **settings: obje
         token_secrets=TOKEN_SECRET,
         user_jwt_secret=USER_SECRET,
         stop_merge_seconds=0,  # nobody merges in these tests unless they say so
+        user_max_requests_per_second=1e6,  # phones without pauses
         **settings,
     )
     await command.says("serving on ")

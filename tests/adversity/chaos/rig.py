@@ -29,6 +29,7 @@ _SETTINGS: Final = {
     "admin_key": ADMIN_KEY,
     "token_secrets": TOKEN_SECRET,
     "user_jwt_secret": USER_SECRET,
+    "user_max_requests_per_second": 1e6,  # phones without pauses
     "ack_timeout_seconds": 2.0,
     "database_timeout_seconds": 1.5,
     "read_timeout_seconds": 0.5,

@@ -134,6 +134,7 @@ async def running(shell: Shell, primary_dsn: str, replica_dsn: str, workers: int
         admin_key=admin_key,
         token_secrets=secrets.token_urlsafe(24),
         user_jwt_secret=user_secret,
+        user_max_requests_per_second=1e6,  # phones without pauses
         show_within_seconds=SHOW_WITHIN_SECONDS,
         budget_lease_seconds=LEASE_SECONDS,
         budget_grace_seconds=GRACE_SECONDS,

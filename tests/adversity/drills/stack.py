@@ -18,6 +18,8 @@ from tests.support.waiting import until
 
 HOST: Final = "127.0.0.1"
 _SECRETS: Final = {"admin_key": ADMIN_KEY, "token_secrets": TOKEN_SECRET, "user_jwt_secret": USER_SECRET}
+#: Phones that ask as fast as they can.
+_NO_PAUSES: Final = {"user_max_requests_per_second": 1e6}
 _DATABASE: Final = "drill"
 
 
@@ -85,7 +87,7 @@ async def running_stack(
         every |= {"primary_dsn": both, "replica_dsn": both}
     await servers.run(directory.mkdir)
     shell = Shell(directory, directory)
-    values = _SECRETS | every | settings
+    values = _SECRETS | _NO_PAUSES | every | settings
     stack = Stack(
         cluster, servers, shell,
         await shell.start("serve", **values), await shell.start("maintain", **values), values,
