@@ -14,7 +14,6 @@ from tayang_client.times import Pause, ServerTime
 
 EVENTS_MAX: Final = 100
 _ANSWER_SECONDS: Final = 10.0  # the service itself gives up after 5
-#: Sending the same event again would give the same answer.
 _DROP_CODES: Final = frozenset({"token_forged", "token_foreign"})
 _DROP_STATUSES: Final = frozenset({400, 409, 410, 413, 422})
 
@@ -134,7 +133,7 @@ class TayangClient:
             self._outbox.remove(events)
             for each in document["rejected"]:
                 self._on_dropped(events[each["index"]], each["code"], each["detail"])
-        elif status in _DROP_STATUSES or document.get("code") in _DROP_CODES:
+        elif never_counts(status, document):
             if len(events) > 1:
                 self._batch = len(events) // 2  # too long for something, or one of them spoils it
                 return
@@ -168,7 +167,7 @@ class TayangClient:
 
     def _note(self, method: str, status: int, document: Mapping[str, Any], retry_after: str | None) -> None:
         """Anything that is neither done nor to be dropped has to wait; a rate is of both methods together."""
-        if 200 <= status < 300 or status in _DROP_STATUSES or document.get("code") in _DROP_CODES:  # noqa: PLR2004
+        if 200 <= status < 300 or never_counts(status, document):  # noqa: PLR2004
             self._pauses[method].succeeded()
             return
         for pausing in self._pauses if status == 429 else (method,):  # noqa: PLR2004
@@ -180,6 +179,12 @@ class TayangClient:
         if dropped is not None:
             self._on_dropped(dropped, "outbox_full", "it was the oldest of too many that wait")
         self._added.set()
+
+
+def never_counts(status: int, document: Mapping[str, Any]) -> bool:
+    """Whether sending the same again would give the same answer; then it is of no use to keep it."""
+    code = document.get("code")
+    return code in _DROP_CODES or (status in _DROP_STATUSES and code != "bad_parameter")
 
 
 def _popup(document: Mapping[str, Any], *, held_out: bool = False) -> Popup:
