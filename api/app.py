@@ -27,6 +27,7 @@ from api.http.connections import Connections
 from api.http.context import context_parser
 from api.http.cors import cors
 from api.http.delivery import DELIVERY, Delivery
+from api.http.direct import DirectAnswers
 from api.http.events import post_impressions, post_interactions
 from api.http.health import get_health, get_ready, watch_merge_lag
 from api.http.metrics import METRICS, get_metrics, metrics_board
@@ -55,6 +56,7 @@ def create_app(config: ApiConfig) -> web.Application:
     app[PRIMARY] = primary = _primary(config)
     app[DELIVERY] = delivery = _delivery(config, primary)
     app[CONNECTIONS] = delivery.connections
+    delivery.connections.direct = DirectAnswers(delivery)
     app.add_routes(
         [
             *guarded(

@@ -1,17 +1,17 @@
 """The Authorization header of a request."""
 
-from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from api import errors
 from api.errors import ProblemError
 
 
-def authorization(request: web.Request) -> str | None:
+def authorization(headers: CIMultiDictProxy[str]) -> str | None:
     """Its value; None without one. Raises ProblemError (400) if it is sent twice.
 
     A gateway that looks at one of them and we at the other would be looking at two callers.
     """
-    values = request.headers.getall("Authorization", None)
+    values = headers.getall("Authorization", None)
     if values is None:
         return None
     if len(values) > 1:

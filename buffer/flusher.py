@@ -111,10 +111,14 @@ class Flusher:
         """
         if seq <= self.pending.acked_through:
             return
-        self._wake.set()
         if deadline is None:
             deadline = asyncio.get_running_loop().time() + self._ack_timeout_seconds
-        await self._waiters.add(seq, deadline)
+        await self.acknowledgement(seq, deadline)
+
+    def acknowledgement(self, seq: int, deadline: float) -> asyncio.Future[None]:
+        """The same for who can't wait, of an event that is not committed yet."""
+        self._wake.set()
+        return self._waiters.add(seq, deadline)
 
     async def run(self) -> None:
         """Flush, whatever happens to the connection, until cancelled (call `stop()` first)."""

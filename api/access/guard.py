@@ -18,7 +18,7 @@ from api.access.table import TABLE, Access
 from api.authorization import authorization
 from api.errors import ProblemError
 from api.http.context import own_value
-from api.http.delivery import DELIVERY
+from api.http.delivery import DELIVERY, Delivery
 from api.users import user_id_problem
 
 _PATTERN: Final = re.compile(r"(\{\w+):(?:[^{}]|\{[^{}]*\})*\}")
@@ -80,17 +80,32 @@ async def _user(request: web.Request, access: Access) -> tuple[str, Told]:
     Raises ProblemError (400, 401, 403, 429). A key that acts for a user takes nothing of that user's rate:
     what a backend does for him must not keep his phone from asking.
     """
-    delivery = request.app[DELIVERY]
-    header, named = authorization(request), _named_user(request)
-    if header is not None and header[_MARK_AT] == MARK:
-        told = delivery.limits.of_key((await _key(request, access)).id)
-        if named is None:
-            raise ProblemError(
-                errors.BAD_PARAMETER,
-                "user_id is missing: a key acts for a user, ?user_id=…",
-                parameter="user_id",
-            )
-        return named, told
+    delivery, raw_query = request.app[DELIVERY], request.rel_url.raw_query_string
+    header = authorization(request.headers)
+    if not is_key(header):
+        return user_of(delivery, header, raw_query)
+    named = _named_user(raw_query)
+    told = delivery.limits.of_key((await _key(request, access)).id)
+    if named is None:
+        raise ProblemError(
+            errors.BAD_PARAMETER,
+            "user_id is missing: a key acts for a user, ?user_id=…",
+            parameter="user_id",
+        )
+    return named, told
+
+
+def is_key(header: str | None) -> bool:
+    """Whether an Authorization header has an API key, and not a user's JWT."""
+    return header is not None and header[_MARK_AT] == MARK
+
+
+def user_of(delivery: Delivery, header: str | None, raw_query: str) -> tuple[str, Told]:
+    """The user of a JWT, who acts for himself only, and how much more he may ask.
+
+    Raises ProblemError (400, 401, 403, 429).
+    """
+    named = _named_user(raw_query)
     user_id = delivery.users.user_id(header, time.time())
     told = delivery.limits.of_user(user_id)
     if named is not None and named != user_id:
@@ -102,7 +117,7 @@ async def _user(request: web.Request, access: Access) -> tuple[str, Told]:
 
 
 async def _key(request: web.Request, access: Access) -> ServiceKey:
-    scheme, _, text = (authorization(request) or "").partition(" ")
+    scheme, _, text = (authorization(request.headers) or "").partition(" ")
     key = await request.app[KEYS].find(text.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         raise ProblemError(
@@ -116,11 +131,10 @@ async def _key(request: web.Request, access: Access) -> ServiceKey:
     return key
 
 
-def _named_user(request: web.Request) -> str | None:
-    query = request.rel_url.raw_query_string
-    if "user_id=" not in query:
+def _named_user(raw_query: str) -> str | None:
+    if "user_id=" not in raw_query:
         return None
-    user_id = own_value(query, "user_id")
+    user_id = own_value(raw_query, "user_id")
     if not user_id:  # such as xuser_id=
         return None
     if (problem := user_id_problem(user_id)) is not None:

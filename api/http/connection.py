@@ -9,12 +9,14 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_request import BaseRequest
 
 from api import errors
 from api.errors import ProblemError
+from api.http.heads import whole
 from api.http.middleware import translated
 from api.http.refusal import is_whole_request, ready_made, wants_close
 from api.http.shedder import Gate
@@ -27,6 +29,13 @@ _WHY_MAX_CHARACTERS = 100
 _TOO_MANY_FIELDS = "Too many headers received"
 
 
+class ShortWay(Protocol):
+    """`api.http.direct.DirectAnswers`."""
+
+    def take(self, connection: "Connection", message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Whether the request is answered without aiohttp's task: by `begin`, and at some time `answer`."""
+
+
 class Limits(Protocol):
     """What a connection asks its owner; `api.http.connections.Connections` is one."""
 
@@ -37,6 +46,8 @@ class Limits(Protocol):
     heads_timed_out: int
     writes_timed_out: int
 
+    direct: "ShortWay | None"
+
     def gate_of(self, data: bytes) -> Gate | None: ...
 
     def ended(self, connection: "Connection") -> None: ...
@@ -46,6 +57,7 @@ class Connection(web.RequestHandler):
     """`sweep` is called now and then: no timer is set or cancelled for a request."""
 
     __slots__ = (
+        "_direct",
         "_gate",
         "_head_bytes",
         "_head_since",
@@ -66,6 +78,7 @@ class Connection(web.RequestHandler):
         self._limits = limits
         self.shed = False  # the request that is being parsed is to be refused
         self._gate: Gate | None = None  # to leave with the answer
+        self._direct = False  # a request is being answered without aiohttp's task
         self._once = once  # the connection ends with its first answer
         self._wire: asyncio.Transport | None = None
         self._heads = 0  # requests whose heads have come whole
@@ -77,7 +90,7 @@ class Connection(web.RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether it waits for a request."""
-        return self._waiter is not None and not self._waiter.done()
+        return not self._direct and self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast("asyncio.Transport", transport)
@@ -86,20 +99,46 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._limits.ended(self)
         # A handler works on though its client has gone, and counts until it has ended.
-        if self._task_handler is not None:
+        if self._task_handler is not None and not self._direct:
             self._task_handler.add_done_callback(lambda _: self._leave())
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused_at or (not self._head_bytes and self.idle and self._turned_away(data)):
             return
-        super().data_received(data)
+        if self._direct or (self._gate is not None and self.idle and not self._head_bytes):
+            self._received_for_itself(data)
+        else:
+            super().data_received(data)
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._head_since = 0.0
             self._head_bytes = 0
         elif data and self.idle:
             self._part_of_a_head(len(data))
+
+    def begin(self) -> None:
+        """The request that came last is answered by `answer`, and not by aiohttp's task."""
+        assert self._parser is not None
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._direct = self._request_in_progress = True
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+
+    def answer(self, head: bytes, body: bytes) -> None:
+        """`head` is one of `api.http.heads.head_of`."""
+        self._direct = self._request_in_progress = False
+        self._leave()
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        if self._wire is None or self.transport is None:  # the client has gone
+            return
+        closes = self._limits.closing
+        self._wire.write(whole(head, body, closes=closes))
+        if closes:
+            self.force_close()
+        else:
+            self._wake_task()  # for what came meanwhile
 
     def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -171,6 +210,25 @@ class Connection(web.RequestHandler):
         elif unsent and now - self._stalled_since > self._limits.write_timeout_seconds:
             self._limits.writes_timed_out += 1
             wire.abort()
+
+    def _received_for_itself(self, data: bytes) -> None:
+        """Aiohttp's task sleeps on, unless there is something for it."""
+        waiter, self._waiter = self._waiter, None
+        super().data_received(data)
+        self._waiter = waiter
+        if not self._direct and not self._taken():
+            self._wake_task()
+
+    def _taken(self) -> bool:
+        direct = self._limits.direct
+        if direct is None or self._once or self.writing_paused or len(self._messages) != 1:
+            return False
+        message, payload = self._messages[0]
+        return isinstance(message, RawRequestMessage) and direct.take(self, message, payload)
+
+    def _wake_task(self) -> None:
+        if self._messages and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _turned_away(self, data: bytes) -> bool:
         """Whether what begins here is refused already. What comes in parts is for `sheltered` to refuse."""

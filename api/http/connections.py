@@ -10,7 +10,7 @@ from aiohttp import web
 
 from api import errors
 from api.config import ApiConfig
-from api.http.connection import LINGER_SECONDS, Connection
+from api.http.connection import LINGER_SECONDS, Connection, ShortWay
 from api.http.refusal import Refusal, ready_made
 from api.http.shedder import Gate, Shedder
 
@@ -37,6 +37,7 @@ class Connections:
 
     def __init__(self, config: ApiConfig, shedder: Shedder | None = None) -> None:
         self._shedder = shedder
+        self.direct: ShortWay | None = None
         self.head_timeout_seconds = config.head_timeout_seconds
         self.head_max_bytes = config.head_max_bytes
         self.write_timeout_seconds = config.write_timeout_seconds

@@ -3,11 +3,14 @@
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 from aiohttp import web
 
 from api.access.identity import USER
 from api.campaigns.asked import Asked
+from api.campaigns.experiments import LiveVariant
+from api.campaigns.live import LiveCampaign
 from api.campaigns.selection import choose
 from api.http.context import Query
 from api.http.delivery import DELIVERY, Delivery
@@ -16,7 +19,7 @@ from api.http.serving import Serving
 from api.read.reader import View
 from api.tokens import session_hash
 
-_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
 async def get_popups(request: web.Request) -> web.Response:
@@ -26,7 +29,17 @@ async def get_popups(request: web.Request) -> web.Response:
     query = delivery.context_of(request.rel_url.raw_query_string)
     preview = await previewed(delivery, query.preview, user_id, now) if query.preview else None
     view = await delivery.reader.view(user_id)
+    return web.Response(body=answer(delivery, user_id, query, view, preview), headers=HEADERS)
 
+
+def answer(
+    delivery: Delivery,
+    user_id: str,
+    query: Query,
+    view: View,
+    preview: tuple[LiveCampaign, LiveVariant] | None = None,
+) -> bytes:
+    """The answer's JSON. Nothing that it does waits."""
     asked = asked_by(user_id, query, view, now_us=time.time_ns() // 1000)
     serving = Serving(delivery, user_id, asked)
     popups = []
@@ -39,7 +52,7 @@ async def get_popups(request: web.Request) -> web.Response:
         serving.popup(campaign, seen) for campaign, seen in choice.shown if campaign.id != previewed_id
     ]
     ghosts = [serving.ghost(campaign) for campaign, _ in choice.ghosts]
-    return web.Response(body=_body(delivery, view, popups, ghosts), headers=_HEADERS)
+    return _body(delivery, view, popups, ghosts)
 
 
 def asked_by(user_id: str, query: Query, view: View, *, now_us: int) -> Asked:

@@ -87,12 +87,16 @@ class Reader:
 
     async def view(self, user_id: str) -> View:
         """The user's state now. Raises ProblemError (503) when no server can tell, or too many ask."""
+        return await self.asked(user_id)
+
+    def asked(self, user_id: str) -> asyncio.Future[View]:
+        """The same for who can't wait. Raises ProblemError when too many ask; other problems, the future."""
         if len(self._queue) >= self._max_queue:
             raise busy(errors.READ_BUSY, "The read queue is full. Try again after the time in Retry-After.")
         future: asyncio.Future[View] = asyncio.get_running_loop().create_future()
         self._queue.append((user_id, future))
         self._wake.set()
-        return await future
+        return future
 
     @property
     def answering(self) -> bool:
