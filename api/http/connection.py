@@ -32,6 +32,8 @@ _TOO_MANY_FIELDS = "Too many headers received"
 class ShortWay(Protocol):
     """`api.http.direct.DirectAnswers`."""
 
+    taken: int
+
     def take(self, connection: "Connection", message: RawRequestMessage, payload: StreamReader) -> bool:
         """Whether the request is answered without aiohttp's task: by `begin`, and at some time `answer`."""
 

@@ -73,6 +73,7 @@ _METRICS: Final[dict[str, tuple[type[Metric], str, tuple[str, ...]]]] = {
     "tayang_pending_oldest_seconds": (GaugeMetricFamily, "Age of the oldest event not yet seen merged", ()),
     "tayang_connections": (GaugeMetricFamily, "Open connections of clients", ()),
     "tayang_connections_refused": (CounterMetricFamily, "Connections refused with 503: too many open", ()),
+    "tayang_requests_direct": (CounterMetricFamily, "Requests answered the short way", ()),
     "tayang_requests_in_flight": (GaugeMetricFamily, "Requests being answered", ("kind",)),
     "tayang_requests_shed": (CounterMetricFamily, "Requests refused with 503 unseen", ("kind", "reason")),
     "tayang_requests_rate_limited": (CounterMetricFamily, "Requests refused with 429", ("kind",)),
@@ -286,6 +287,7 @@ def _load_samples(delivery: Delivery) -> Iterator[Sample]:
     connections, shedder = delivery.connections, delivery.shedder
     yield "tayang_connections", [], len(connections)
     yield "tayang_connections_refused", [], connections.refused
+    yield "tayang_requests_direct", [], connections.direct.taken if connections.direct else 0
     yield "tayang_heads_timed_out", [], connections.heads_timed_out
     yield "tayang_writes_timed_out", [], connections.writes_timed_out
     yield "tayang_loop_lag_seconds", [], shedder.loop_lag_seconds
