@@ -59,6 +59,7 @@ simulations: $(DEV_STAMP) ## The engine alone: 200,000 cases against the oracle,
 	$(PYTHON) -m tests.simulations.pacing --picture docs/pacing.svg
 	$(PYTHON) -m tests.simulations.assignment
 	$(PYTHON) -m tests.simulations.selection
+	$(PYTHON) -m tests.simulations.guard
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
 lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml
