@@ -39,3 +39,7 @@ VARIANT_MAX_CHARACTERS: Final = 32
 
 #: The newest times kept for each user and campaign, and so the largest limit of a windowed cap.
 RECENT_MAX_TIMES: Final = 64
+
+#: An advisory lock, held by the transaction of one merge, and by that of an erasure, so that no merge under
+#: way lacks it. "taya" and a number, as those of `maintenance.duty`.
+MERGE_LOCK: Final = 0x7461_7961_0001

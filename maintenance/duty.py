@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Final
 
+from buffer import contract
+
 _SQL: Final = Path(__file__).parent / "sql"
 
 #: Advisory locks, "taya" and a number. MERGE_LOCK is held by the transaction of one merge; the others
 #: by the session that is on a duty, beside which a second one stands by.
-MERGE_LOCK: Final = 0x7461_7961_0001
+MERGE_LOCK: Final = contract.MERGE_LOCK
 PARTITION_DUTY: Final = 0x7461_7961_0002
 MIGRATION_DUTY: Final = 0x7461_7961_0003
 MERGE_DUTY: Final = 0x7461_7961_0004
+ERASURE_DUTY: Final = 0x7461_7961_0005
 
 
 class MaintenanceError(Exception):

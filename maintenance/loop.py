@@ -2,7 +2,7 @@
 
 Each duty holds a session advisory lock: a second process stands by and takes over when it is free.
 A `tayang merge` in between takes its turn, for each merge has a lock of its own. Partitions are kept
-on a connection of their own, since a detach may have to wait.
+on a connection of their own, since a detach may have to wait; so are erasures, which search the log.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ from buffer.connection import DATABASE_ERRORS, cut_is_lost
 from buffer.contract import BUFFER_TABLES
 from buffer.primary import Primary
 from maintenance.connection import check_version, connect, primary_of
-from maintenance.duty import MERGE_DUTY, PARTITION_DUTY, statement
+from maintenance.duty import ERASURE_DUTY, MERGE_DUTY, PARTITION_DUTY, statement
+from maintenance.erasures import erased_in_buffer, finish_erasures, forget_erasures
 from maintenance.merge import MERGE_MAX_ROWS, merge_once, rotate
 from maintenance.no_shows import forget_no_shows
 from maintenance.partitions import keep_partitions, least_id_at
@@ -31,6 +32,7 @@ FORCED_ROTATION_SECONDS: Final = 60.0
 INSTANCE_KEPT: Final = timedelta(days=30)
 USES_KEPT_AT_LEAST: Final = timedelta(days=2)
 CLOCKS_APART: Final = timedelta(days=1)
+ERASURE_SECONDS: Final = 0.25
 _STANDBY_SECONDS: Final = 1.0
 _RECONNECT_MAX_SECONDS: Final = 5.0
 
@@ -42,11 +44,12 @@ Duty = Callable[[asyncpg.Connection], Awaitable[None]]
 
 
 async def maintain(config: MaintenanceConfig, stop: asyncio.Event) -> None:
-    """Run both duties until `stop` is set. A merge under way is finished first."""
+    """Run all duties until `stop` is set. A merge under way is finished first."""
     connector = _Connector(config, primary_of(config), stop)
     async with asyncio.TaskGroup() as duties:
         duties.create_task(_with_lock(connector, "merge", MERGE_DUTY, _merging(config, stop)))
         duties.create_task(_with_lock(connector, "partitions", PARTITION_DUTY, _partitioning(config, stop)))
+        duties.create_task(_with_lock(connector, "erasures", ERASURE_DUTY, _erasing(stop)))
         if len(connector.primary.hosts) > 1:
             duties.create_task(_look_out(connector))
 
@@ -107,15 +110,18 @@ def _merging(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
     async def merge_until_stopped(connection: asyncpg.Connection) -> None:
         await set_persistence(connection, config.buffer_persistence)
         rotated_at = time.monotonic()
+        traces = True  # what a merge before this process has dropped may still be there
         while not stop.is_set():
             started = time.monotonic()
             result = await merge_once(connection, datetime.now(UTC))
+            if traces or result.erased or result.erasing:
+                traces = bool(await erased_in_buffer(connection))
             if result.rows:
                 log.debug("merged %s", result)
             if result.quarantined:
                 log.error("%d events fit no partition: see impression_quarantine", result.quarantined)
             due = started - rotated_at >= FORCED_ROTATION_SECONDS
-            await (rotate(connection, min_bytes=1) if due else rotate(connection))
+            await (rotate(connection, min_bytes=1) if due or traces else rotate(connection))
             if due:
                 rotated_at = started
             if result.rows < MERGE_MAX_ROWS:
@@ -139,9 +145,25 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
             await connection.execute(_FORGET_INSTANCES, now - INSTANCE_KEPT)
             await forget_uses(connection, now, accept_within_seconds=config.accept_within_seconds)
             await forget_no_shows(connection, now.date(), daily_count_days=config.daily_count_retention_days)
+            await forget_erasures(connection, now, kept=erasures_kept(config))
             await _wait(stop, PARTITION_SECONDS)
 
     return keep_until_stopped
+
+
+def _erasing(stop: asyncio.Event) -> Duty:
+    async def erase_until_stopped(connection: asyncpg.Connection) -> None:
+        while not stop.is_set():
+            await finish_erasures(connection, datetime.now(UTC))
+            await _wait(stop, ERASURE_SECONDS)
+
+    return erase_until_stopped
+
+
+def erasures_kept(config: MaintenanceConfig) -> timedelta:
+    """While a phone may send an old impression, and then while the log would take one that has waited."""
+    accepted = timedelta(seconds=config.accept_within_seconds)
+    return accepted + timedelta(days=config.impression_retention_days) + CLOCKS_APART
 
 
 async def forget_uses(connection: asyncpg.Connection, now: datetime, *, accept_within_seconds: int) -> None:

@@ -13,6 +13,7 @@ import asyncpg
 
 from buffer.contract import BUFFER_TABLES
 from maintenance.duty import MERGE_LOCK, statement
+from maintenance.erasures import erased_in_buffer
 from maintenance.partitions import bounds
 
 #: Rows of one instance in one transaction: bounds its duration (about 100k rows a second) and its locks.
@@ -31,16 +32,22 @@ _SWITCH: Final = statement("switch_buffer")
 
 @dataclass(frozen=True)
 class MergeResult:
-    """`rows` left the buffer; `events` of them were new to the log, the others had been sent before."""
+    """`rows` left the buffer; `events` of them were new to the log, the others had been sent before.
+
+    `erased` rows were dropped: their user was erased after their popup was served. `erasing`: an erasure is
+    not done yet.
+    """
 
     rows: int = 0
     events: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0
     users: int = 0
     campaigns: int = 0
     seconds: float = 0.0
     rows_left: int = 0
+    erasing: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,9 +58,10 @@ class MergeResult:
             **{
                 name: value + getattr(other, name)
                 for name, value in asdict(self).items()
-                if name != "rows_left"
+                if name not in ("rows_left", "erasing")
             },
             rows_left=other.rows_left,
+            erasing=other.erasing,
         )
 
 
@@ -70,11 +78,13 @@ async def merge_once(
     return MergeResult(
         rows=row["rows"],
         events=row["events"],
-        duplicates=row["rows"] - row["events"] - row["unfit"],
+        duplicates=row["rows"] - row["events"] - row["unfit"] - row["erased"],
         quarantined=row["quarantined"],
+        erased=row["erased"],
         users=row["users"],
         campaigns=row["campaigns"],
         seconds=time.perf_counter() - started,
+        erasing=row["erasing"],
     )
 
 
@@ -86,6 +96,8 @@ async def merge_all(connection: asyncpg.Connection, now: datetime) -> MergeResul
         step = await merge_once(connection, now)
         result = result.plus(step)
         backlog = min(backlog - step.rows, await rows_left(connection)) if step.rows else 0
+    if await erased_in_buffer(connection):
+        await rotate(connection, min_bytes=1)  # leaves the table; the next one empties it
     await rotate(connection)
     return result.plus(MergeResult(rows_left=await rows_left(connection)))
 

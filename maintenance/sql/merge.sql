@@ -8,7 +8,9 @@
 -- Locks: row locks on the counts in key order; none on the buffer beyond ACCESS SHARE.
 -- Kinds are those of buffer/contract.py. What happens to users who are held out (5 and 7) is counted in the
 --   row of -campaign_id, by the same columns; 6 only makes sure that there is a row.
--- Returns one row: rows, unfit and quarantined among them, events, users, campaigns.
+-- Rows of erased users whose popups were served before their erasure leave the buffer, and that is all.
+-- Returns one row: rows; unfit, quarantined and erased among them; events, users, campaigns; erasing: whether an
+--   erasure is not done yet.
 WITH lowest AS MATERIALIZED (
     SELECT b.instance, min(b.seq) AS seq
     FROM impression_buffer AS b
@@ -19,6 +21,7 @@ WITH lowest AS MATERIALIZED (
 fresh AS MATERIALIZED (
     SELECT
         b.*,
+        e.user_hash IS NOT NULL AS erased,
         (
             width_bucket(b.impression_id, $2::uuid[]) % 2 = 1
             -- In no zone is it further from UTC's date than a day.
@@ -27,6 +30,9 @@ fresh AS MATERIALIZED (
         ) AS fits
     FROM impression_buffer AS b
     INNER JOIN lowest ON lowest.instance = b.instance
+    LEFT JOIN erasures AS e
+        ON e.user_hash = hashtextextended(b.user_id, (SELECT s.secret FROM erasure_secret AS s))
+        AND b.impression_id < e.before_id
     WHERE b.seq >= lowest.seq AND b.seq < lowest.seq + $1
 ),
 quarantined AS (
@@ -36,7 +42,7 @@ quarantined AS (
     SELECT DISTINCT ON (impression_id, kind, user_id)
         instance, seq, impression_id, kind, user_id, campaign_id, variant, occurred_at, $4, session, late
     FROM fresh
-    WHERE NOT fits
+    WHERE NOT fits AND NOT erased
     ORDER BY impression_id, kind, user_id
     ON CONFLICT DO NOTHING
     RETURNING 1
@@ -46,7 +52,7 @@ logged AS (
     SELECT DISTINCT ON (impression_id, kind, user_id)
         impression_id, kind, user_id, campaign_id, variant, occurred_at, late, nullif(session, 0)
     FROM fresh
-    WHERE fits
+    WHERE fits AND NOT erased
     ORDER BY impression_id, kind, user_id, occurred_at
     ON CONFLICT DO NOTHING
     RETURNING
@@ -222,8 +228,10 @@ ticked AS (
 )
 SELECT
     (SELECT count(*) FROM fresh) AS rows,
-    (SELECT count(*) FROM fresh WHERE NOT fits) AS unfit,
+    (SELECT count(*) FROM fresh WHERE NOT fits AND NOT erased) AS unfit,
     (SELECT count(*) FROM quarantined) AS quarantined,
+    (SELECT count(*) FROM fresh WHERE erased) AS erased,
+    (SELECT EXISTS (SELECT FROM erasures WHERE done_at IS NULL)) AS erasing,
     (SELECT count(*) FROM logged) AS events,
     (SELECT count(DISTINCT user_id) FROM per_user) AS users,
     (SELECT count(DISTINCT abs(counted_id)) FROM per_user) AS campaigns
