@@ -128,6 +128,7 @@ async def reading(app: web.Application) -> AsyncIterator[None]:
         await stack.enter_async_context(background("keys", app[KEYS].run()))
         if app[CONFIG].peer_announcements == "on":
             await stack.enter_async_context(background("announcements", delivery.exchange.run()))
+        await stack.enter_async_context(background("remembered JWTs", delivery.users.run()))
         if delivery.users.jwks is not None:
             await stack.enter_async_context(background("users' keys", delivery.users.jwks.run()))
         await stack.enter_async_context(background("metrics", app[METRICS].run()))
@@ -208,10 +209,17 @@ def _delivery(config: ApiConfig, primary: Primary) -> Delivery:
     exchange = _exchange(config, primary, instance)
     reader, freshness = reader_parts(config, primary, pending, exchange.memory, on_snapshot=follow)
     exchange.on_catalog = reader.catalog_announced
+    users, callers = authenticator(config), limits(config)
+
+    def forget(user_id: str | None) -> None:
+        users.forget(user_id)
+        callers.forget(user_id)
+
+    exchange.on_erased = forget
     return Delivery(
         config=config,
-        users=authenticator(config),
-        limits=limits(config),
+        users=users,
+        limits=callers,
         signer=TokenSigner(config.token_secrets),
         previews=PreviewSigner(config.token_secrets),
         context_of=context_parser(),

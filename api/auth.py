@@ -1,5 +1,6 @@
 """Who calls the mobile endpoints: the `sub` of a user JWT."""
 
+import asyncio
 from typing import Final
 
 from api import errors
@@ -46,6 +47,21 @@ class UserAuthenticator:
             self._old, self._young = self._young, {}
         self._young[authorization] = known
         return known[0]
+
+    def forget(self, user_id: str | None) -> None:
+        """Of one user, or all that is remembered."""
+        if user_id is None:
+            self._young, self._old = {}, {}
+            return
+        for remembered in (self._young, self._old):
+            for text in [text for text, known in remembered.items() if known[0] == user_id]:
+                del remembered[text]
+
+    async def run(self) -> None:
+        """Let go of what was not used for an hour, until cancelled."""
+        while True:
+            await asyncio.sleep(_REMEMBER_SECONDS / 2)
+            self._old, self._young = self._young, {}
 
     def _verify(self, authorization: str, now_seconds: float) -> Verified:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:

@@ -56,6 +56,8 @@ class ApiConfig:
     peer_kept_seconds: float = 60.0
     peer_max_rows: int = 100_000
 
+    erasure_clock_slack_seconds: float = 5.0
+
     no_show_interval_seconds: float = 10.0
     no_show_max_rows: int = 100_000
 

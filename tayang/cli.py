@@ -13,7 +13,8 @@ import typer
 
 from buffer.connection import DATABASE_ERRORS
 from maintenance.connection import check_version, connect
-from maintenance.duty import MaintenanceError
+from maintenance.duty import ERASURE_DUTY, MaintenanceError
+from maintenance.erasures import finish_erasures
 from maintenance.merge import MergeResult, merge_all
 from tayang.embedded import EmbeddedError
 from tayang.keys_cli import keys
@@ -141,6 +142,20 @@ def import_audience(
     raise typer.Exit(asyncio.run(load(settings.primary_dsn, file, campaign, mode, as_json=as_json)))
 
 
+@app.command("erase-user")
+def erase_user(
+    user: Annotated[str, typer.Argument(help="the user's id")],
+    *,
+    wait: Annotated[float, typer.Option(min=0, help="seconds to wait until nothing is left")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the service's answer")] = False,
+    url: Annotated[str | None, typer.Option(help="the service or its backoffice")] = None,
+) -> None:
+    """Erase a user everywhere, by the running service. Exit code 1 if something is left after --wait."""
+    from tayang.erase_user import erase_user as erase  # noqa: PLC0415  (its imports are slow)
+
+    raise typer.Exit(asyncio.run(erase(load_settings(), user, wait_seconds=wait, url=url, as_json=as_json)))
+
+
 @app.command()
 def report(
     campaign: Annotated[str, typer.Argument(help="the campaign's key or id")],
@@ -230,11 +245,17 @@ async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
         check_version(connection)
         await check_schema(settings.primary_dsn)
         await connection.execute(f"SET lock_timeout = '{int(wait_seconds * 1000)}ms'")
-        return await merge_all(connection, datetime.now(UTC))
+        result = await merge_all(connection, datetime.now(UTC))
+        if await connection.fetchval(
+            "SELECT pg_try_advisory_lock($1)", ERASURE_DUTY
+        ):  # not if `maintain` runs
+            await finish_erasures(connection, datetime.now(UTC))
     except asyncpg.LockNotAvailableError as error:
         raise MaintenanceError(
             f"another merge is under way since {wait_seconds:g} s: look at its log, or raise --wait"
         ) from error
+    else:
+        return result
     finally:
         connection.terminate()
 

@@ -42,7 +42,7 @@ async def explain(
             "TAYANG_ADMIN_KEY is not set: set it as for the service, or TAYANG_DATA_DIR to the one of "
             "'tayang up'"
         )
-    answer = await _ask(_base(settings, url), settings.admin_key, parameters)
+    answer = await _ask(service_url(settings, url), settings.admin_key, parameters)
     if isinstance(answer, Refusal):
         print(f"tayang: {answer.detail}", file=sys.stderr)  # noqa: T201
         return answer.exit_code
@@ -64,7 +64,8 @@ def attribute_parameters(attributes: Sequence[str]) -> dict[str, str]:
     return parameters
 
 
-def _base(settings: Settings, url: str | None) -> str:
+def service_url(settings: Settings, url: str | None) -> str:
+    """The service's address, without a slash at its end. Raises SettingsError."""
     if url is None:
         host = "127.0.0.1" if settings.http_host in _EVERY_ADDRESS else settings.http_host
         return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
@@ -84,14 +85,21 @@ async def _ask(base: str, admin_key: str, parameters: Mapping[str, str]) -> str 
         ):
             text = await response.text()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        remedy = "start it with 'tayang up' (make run), or name it with --url or TAYANG_HTTP_PORT"
-        return Refusal(FAILED, f"no service answers at {base} ({error or type(error).__name__}): {remedy}")
-    if response.ok:
-        return text
-    exit_code = FAILED if response.status in _SERVER_ERRORS else BAD_INPUT
-    if response.status == _UNAUTHORIZED:
+        return unreachable(base, error)
+    return text if response.ok else refusal_of(response.status, text, base)
+
+
+def unreachable(base: str, error: Exception) -> Refusal:
+    remedy = "start it with 'tayang up' (make run), or name it with --url or TAYANG_HTTP_PORT"
+    return Refusal(FAILED, f"no service answers at {base} ({error or type(error).__name__}): {remedy}")
+
+
+def refusal_of(status: int, text: str, base: str) -> Refusal:
+    """Of an answer that is none of success."""
+    exit_code = FAILED if status in _SERVER_ERRORS else BAD_INPUT
+    if status == _UNAUTHORIZED:
         return Refusal(exit_code, f"TAYANG_ADMIN_KEY is not that of the service at {base}")
-    return Refusal(exit_code, _detail(text) or f"{base} answers with status {response.status}")
+    return Refusal(exit_code, _detail(text) or f"{base} answers with status {status}")
 
 
 def _detail(text: str) -> str:

@@ -140,6 +140,14 @@ class Settings(BaseSettings):
         100_000, ge=100, description="others' unmerged impressions remembered (about 0.4 KB each)"
     )
 
+    erasure_clock_slack_seconds: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="popups served to a user so long after his erasure don't count either: how far clocks of "
+        "api processes may be ahead of the database's",
+    )
+
     no_show_interval_seconds: float = Field(
         10.0, ge=0.1, le=3600, description="pause between two writes of why campaigns were not shown"
     )

@@ -77,6 +77,16 @@ class RateLimit:
         self._whole_at[subject] = (now if ahead < 0 else whole_at) + self._interval
         return self._told(ahead) if 2 * ahead > self._slack else None
 
+    def forget(self, subject: str | None) -> None:
+        """One of them, or all who have their whole bursts again, which forgives nothing."""
+        now = self._clock_ns()
+        for remembered in (self._whole_at, self._older):
+            if subject is not None:
+                remembered.pop(subject, None)
+                continue
+            for each in [each for each, whole_at in remembered.items() if whole_at <= now]:
+                del remembered[each]
+
     def _turn(self, now: int) -> None:
         self.early_turns += now < self._turn_at
         self._older, self._whole_at = self._whole_at, {}
@@ -106,6 +116,11 @@ class Limits:
     def of_user(self, user_id: str) -> Told:
         """Raises ProblemError (429)."""
         return None if self.users is None else self.users.admit(user_id)
+
+    def forget(self, user_id: str | None) -> None:
+        """A user who is erased; None: somebody may have been who is not known here."""
+        if self.users is not None:
+            self.users.forget(user_id)
 
     def of_key(self, key_id: str) -> Told:
         """Raises ProblemError (429)."""

@@ -27,6 +27,7 @@ _INGEST: Final = Access(frozenset({"ingest"}), users=True)
 _READ: Final = Access(frozenset({"campaigns:read", "admin"}))
 _WRITE: Final = Access(frozenset({"campaigns:write", "admin"}))
 _ADMIN: Final = Access(frozenset({"admin"}))
+_ERASE: Final = Access(frozenset({"users:erase", "admin"}))
 
 _CAMPAIGN: Final = "/v1/admin/campaigns/{id}"
 
@@ -54,6 +55,8 @@ TABLE: Final[Mapping[str, Access]] = {
     "PUT /v1/admin/test-users/{user_id}": _WRITE,
     "DELETE /v1/admin/test-users/{user_id}": _WRITE,
     "GET /v1/admin/explain": _READ,
+    "DELETE /v1/admin/users/{user_id}": _ERASE,
+    "GET /v1/admin/erasures/{id}": _ERASE,
     "GET /v1/admin/audit": _ADMIN,
     "GET /v1/admin/keys": _ADMIN,
     "POST /v1/admin/keys": _ADMIN,

@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api.access.guard import guarded
-from api.admin import audit, campaigns, keys, no_shows, policy, previews, testers
+from api.admin import audit, campaigns, erasures, keys, no_shows, policy, previews, testers
 from api.admin.audience import AudienceUploads
 from api.admin.reports.handler import get_report
 from api.explain.handler import get_explanation
@@ -21,6 +21,7 @@ _KEYS = "/v1/admin/keys"
 _KEY = _KEYS + "/{id}"
 _TESTERS = "/v1/admin/test-users"
 _TESTER = _TESTERS + "/{user_id:[^/]+}"  # braces too, which a plain {user_id} would not take
+_USER = "/v1/admin/users/{user_id:[^/]+}"
 
 
 def admin_routes() -> list[web.RouteDef]:
@@ -48,6 +49,8 @@ def admin_routes() -> list[web.RouteDef]:
         ("PUT", _TESTER, testers.put_tester),
         ("DELETE", _TESTER, testers.delete_tester),
         ("GET", "/v1/admin/explain", get_explanation),
+        ("DELETE", _USER, erasures.erase_user),
+        ("GET", "/v1/admin/erasures/{id}", erasures.get_erasure),
         ("GET", "/v1/admin/audit", audit.list_audit),
         ("GET", _KEYS, keys.list_keys),
         ("POST", _KEYS, keys.create_key),

@@ -15,7 +15,7 @@ from api.admin.pages import asked_page, ids_to, page_answer
 from api.admin.store import load_sql
 from api.campaigns.fields import Instant
 
-KINDS: Final = ("campaign", "audience", "policy", "test_user", "key")
+KINDS: Final = ("campaign", "audience", "policy", "test_user", "key", "erasure")
 _INSTANT: Final = TypeAdapter(Instant)
 MAX_ID: Final = 2**63 - 1
 _LIST: Final = load_sql("list_audit")

@@ -23,6 +23,8 @@ log = logging.getLogger("tayang.peers")
 CHANNEL: Final = "tayang_impressions"
 #: The primary itself tells each new version of the catalog here.
 CATALOG_CHANNEL: Final = "tayang_catalog"
+#: And here whom to forget.
+ERASURES_CHANNEL: Final = "tayang_erasures"
 #: So often a process says that it is there; one that was not heard for thrice as long is taken for gone.
 HELLO_SECONDS: Final = 1.0
 PRESENT_SECONDS: Final = 3 * HELLO_SECONDS
@@ -52,6 +54,8 @@ class Exchange:
         self.sent = 0
         #: Called with each version of the catalog that is announced; must return at once.
         self.on_catalog: Callable[[int], None] = _nobody
+        #: Called with each user that is erased; with None when one may have been missed. Must return soon.
+        self.on_erased: Callable[[str | None], None] = _nobody
         self._connect = connect
         self._instance = instance
         self._interval_seconds = interval_seconds
@@ -105,8 +109,14 @@ class Exchange:
     async def _session(self, connection: asyncpg.Connection) -> None:
         self._lost = False
         connection.add_termination_listener(self._connection_lost)
-        for channel, hears in ((CHANNEL, self._heard), (CATALOG_CHANNEL, self._catalog_changed)):
+        hearers = {
+            CHANNEL: self._heard,
+            CATALOG_CHANNEL: self._catalog_changed,
+            ERASURES_CHANNEL: self._user_erased,
+        }
+        for channel, hears in hearers.items():
             await bounded(connection, connection.add_listener(channel, hears), seconds=self._timeout_seconds)
+        self.on_erased(None)
         self.connected = True
         while not self._lost:
             await self._send(connection)
@@ -138,10 +148,18 @@ class Exchange:
         if version.isascii() and version.isdigit():
             self.on_catalog(int(version))
 
+    def _user_erased(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        user_id = str(payload)
+        self._outbox = deque(
+            (event for event in self._outbox if event.user_id != user_id), maxlen=self._outbox.maxlen
+        )
+        self.memory.forget_user(user_id)
+        self.on_erased(user_id)
+
     def _connection_lost(self, _connection: object) -> None:
         self._lost = True
         self._wake.set()
 
 
-def _nobody(_version: int) -> None:
+def _nobody(_told: object) -> None:
     return None

@@ -84,6 +84,11 @@ class PeerMemory:
                 del self._heard_at[instance]
                 self._merged_through.pop(instance, None)
 
+    def forget_user(self, user_id: str) -> None:
+        """The user is erased: no merge will count what was announced of him."""
+        if self._by_user.pop(user_id, None) is not None:
+            self._arrived = deque(each for each in self._arrived if each[1].user_id != user_id)
+
     def _drop_oldest(self) -> None:
         _, oldest = self._arrived.popleft()
         mine = self._by_user[oldest.user_id]

@@ -86,6 +86,10 @@ async def test_everything_works(granted: Service) -> None:
     await admin(service, "POST", f"keys/{key['id']}/rotate", 200, overlap_seconds=0)
     await admin(service, "DELETE", f"keys/{key['id']}", 204)
     await admin(service, "GET", "audit", 200)
+    await admin(service, "PUT", "test-users/tono", 201)
+    await admin(service, "DELETE", "users/tono", 202)
+    (erasure,) = await (await database.primary()).fetch("SELECT id FROM erasures")
+    await admin(service, "GET", f"erasures/{erasure['id']}", 200)
     assert await service.show("ani") == "sale"
     assert (await database.merge()).events == 1
     config = service.delivery.config
