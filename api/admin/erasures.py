@@ -25,6 +25,7 @@ _REMOVALS: Final = {
     "counts": load_sql("erase_counts"),
     "quarantine": load_sql("erase_quarantined"),
 }
+_PLACES: Final = (*_REMOVALS, "test_users", "log")
 _FIND_TESTER: Final = load_sql("find_tester")
 _DELETE_TESTER: Final = load_sql("delete_tester")
 _RECORD: Final = load_sql("record_erasure")
@@ -77,7 +78,7 @@ def _document(record: asyncpg.Record) -> dict[str, Any]:
         "status": "erasing" if record["done_at"] is None else "erased",
         "erased_at": plain(record["erased_at"]),
         "done_at": plain(record["done_at"]),
-        "removed": record["removed"],
+        "removed": {place: record["removed"][place] for place in _PLACES if place in record["removed"]},
     }
 
 

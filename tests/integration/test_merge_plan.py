@@ -11,6 +11,21 @@ from tests.support.plans import explain
 BUFFERED = 200
 
 
+async def test_records_of_erased_users_are_looked_up_or_read_once(database: Database) -> None:
+    """Not all of them for each row that is merged, also while nobody has analyzed the table."""
+    primary = await database.primary()
+    await primary.execute(
+        "INSERT INTO erasures (user_hash, erased_at, before_id, removed, done_at)"
+        " SELECT n, now(), gen_random_uuid(), '{}', now() FROM generate_series(1, 5000) AS n"
+    )
+    await buffer(primary, [Event(f"u{n}") for n in range(1, BUFFERED + 1)])
+    limits = await bounds(primary)
+    nodes = await explain(primary, statement("merge"), 50_000, limits.ids, limits.midnights, NOON)
+    read = [node for node in nodes if node.table == "erasures" and node.loops]
+    assert read
+    assert sum(node.rows_read for node in read) <= 5000
+
+
 async def test_what_is_counted_is_not_scanned(database: Database) -> None:
     primary = await database.primary()
     await primary.execute(

@@ -29,13 +29,14 @@ _NOT_ENTERED: Final = (
 )
 
 
-async def traces_in(connection: asyncpg.Connection, user_id: str) -> dict[str, int]:
-    """By table: rows that have the user's id in them, as text or as bytes. Each partition is a table."""
+async def traces_in(connection: asyncpg.Connection, *user_ids: str) -> dict[str, int]:
+    """By table: rows that have one of the ids in them, as text or as bytes. Each partition is a table."""
+    texts = [text for user_id in user_ids for text in (user_id, user_id.encode().hex())]
     found = {}
     for table in await connection.fetch(_TABLES):
         rows = await connection.fetchval(
             f"SELECT count(*) FROM {table['name']} AS t WHERE t::text LIKE ANY ($1::text[])",
-            [f"%{user_id}%", f"%{user_id.encode().hex()}%"],
+            [f"%{text}%" for text in texts],
         )
         if rows:
             found[str(table["name"])] = int(rows)

@@ -1,5 +1,6 @@
 """The Authorization header, and the memory of what was verified."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -22,6 +23,7 @@ from tests.support.jwts import (
     users,
     write_jwks,
 )
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,29 @@ def test_tokens_in_use_stay_remembered() -> None:
         accepted(who, hs256(claims(sub=f"user {number}")))
         assert accepted(who, often) == "often"
     assert verified(who) == 21
+
+
+def test_an_erased_user_is_forgotten_in_both_generations() -> None:
+    who = users(verified_max_tokens=4)
+    ani = [hs256(claims(sub="ani", jti=str(number))) for number in range(3)]
+    budi = hs256(claims(sub="budi"))
+    for token in (*ani, budi):
+        accepted(who, token)
+    assert (len(who._old), len(who._young)) == (2, 2)
+    who.forget("ani")
+    assert [known[0] for known in (*who._old.values(), *who._young.values())] == ["budi"]
+    assert accepted(who, ani[0]) == "ani"
+    who.forget(None)
+    assert remembered(who) == 0
+
+
+async def test_what_is_not_used_is_let_go_of_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.auth._REMEMBER_SECONDS", 0.002)
+    who = users()
+    accepted(who, hs256(claims(sub="ani")))
+    turning = asyncio.create_task(who.run())
+    await until(lambda: not remembered(who), "nothing is remembered")
+    turning.cancel()
 
 
 def verified(who: UserAuthenticator) -> int:

@@ -152,6 +152,18 @@ def test_what_no_merge_ever_brings_is_dropped_by_time() -> None:
     assert held.senders == ()
 
 
+def test_an_erased_user_is_forgotten_and_nobody_else() -> None:
+    held = memory(max_rows=4)
+    held.heard(1, [impression(1), impression(2, user="budi"), impression(3)])
+    held.forget_user("ani")
+    held.forget_user("nobody")
+    assert (len(held), seqs(held), seqs(held, user="budi")) == (1, [], [2])
+    held.heard(1, [impression(seq) for seq in (4, 5, 6, 7)])  # the oldest goes
+    assert (len(held), seqs(held), seqs(held, user="budi")) == (4, [4, 5, 6, 7], [])
+    held.forget({1: 7})
+    assert len(held) == 0
+
+
 def test_the_oldest_go_when_there_are_too_many() -> None:
     held = memory(max_rows=3)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tayang.embedded import EmbeddedCluster
-from tests.adversity.drills import double_failure, failover, overshoot, pause
+from tests.adversity.drills import double_failure, erasure, failover, overshoot, pause
 from tests.adversity.drills.stack import running_stack
 from tests.adversity.ground import Servers, own_cluster
 from tests.support.directories import servers_directory
@@ -40,6 +40,19 @@ async def test_what_is_taken_out_disappears_from_every_worker_and_stays_away(gro
     assert {way: len(delays) for way, delays in found.delays.items()} == dict.fromkeys(pause.WAYS, 2)
     assert found.answers > plan.rounds * plan.workers * plan.answers
     assert found.came_back == 0
+
+
+async def test_nothing_of_erased_users_comes_back(ground: Ground) -> None:
+    cluster, servers, directory = ground
+    plan = erasure.Plan(rounds=6, workers=2, phones=20, pause_seconds=0.1)
+    async with running_stack(cluster, servers, directory / "erasure", workers=plan.workers) as stack:
+        found = await erasure.measure(stack, plan)
+
+    assert len(found.quiet) == len(found.killed) == plan.rounds / 2
+    assert found.resent >= 3 * 3 * plan.rounds
+    assert found.kills
+    assert found.acknowledged
+    assert (found.lost, found.left) == (0, {})
 
 
 async def test_a_logged_buffer_loses_nothing_when_all_is_killed_together(ground: Ground) -> None:
