@@ -198,3 +198,18 @@ def test_a_rate_of_nothing_is_no_limit() -> None:
     both.of_key("crm")
     with pytest.raises(ProblemError, match="This key has sent"):
         both.of_key("crm")
+
+
+def test_an_erased_user_is_forgotten_and_others_only_when_it_forgives_nothing() -> None:
+    clock = Clock()
+    rate = limit(clock, per_second=10.0, burst=3)
+    while admitted(rate):
+        pass
+    assert admitted(rate, "budi")
+    clock.now += SECOND // 10
+    rate.forget(None)
+    assert len(rate) == 1, "budi has all of his burst again"
+    assert admitted(rate)
+    assert not admitted(rate)
+    rate.forget("ani")
+    assert len(rate) == 0
