@@ -19,6 +19,7 @@ from tests.support.reading import answering, batches
 from tests.support.servers import rejoined, several_hosts
 from tests.support.service import ADMIN_KEY, Service, ServiceFactory
 from tests.support.tokens import SIGNER, token
+from tests.support.traces import traces_in
 from tests.support.waiting import until
 
 PHONES = 4
@@ -132,6 +133,27 @@ async def test_writes_go_on_at_the_new_primary_and_reads_all_along(
         primary = await database.primary()
         assert await primary.fetchval("SELECT sum(total) FROM user_campaign_counts") == len(found)
         assert service.delivery.flusher.stats.reconnects >= 2
+
+
+async def test_an_erased_user_does_not_come_back_with_the_new_primary(
+    everywhere: Service, database: Database
+) -> None:
+    """What nobody had merged is sent to it again."""
+    service, cluster = everywhere, database.cluster
+    async with rejoined(cluster):
+        for user in ("erased-4b7e", "budi"):
+            assert (await service.post(user, {"token": token(user)}))[0] == 202
+        async with service.client.delete("/v1/admin/users/erased-4b7e", headers=ADMIN) as response:
+            assert response.status == 202, await response.text()
+        await database.caught_up()
+        await asyncio.to_thread(cluster.fail_over, "kill")
+        flusher = service.delivery.flusher
+        await until(lambda: flusher.stats.rows_copied == 4, "both are stored again")
+        await database.close()
+        primary = await database.primary()
+        merged = await merge_all(primary, datetime.now(UTC))
+        assert (merged.erased, merged.events) == (1, 1)
+        assert await traces_in(primary, "erased-4b7e") == {}
 
 
 @pytest.mark.parametrize("end", ["kill", "suspend"])

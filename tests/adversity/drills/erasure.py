@@ -44,7 +44,6 @@ from tests.support.waiting import until
 _REMEMBERED: Final = 10
 _RESENDS: Final = 3
 _LONG_SECONDS: Final = 60.0
-_KILL_SECONDS: Final = (1.0, 3.0)
 _ROWS_LEFT: Final = """
     SELECT count(*) FROM impression_buffer AS b LEFT JOIN buffer_watermarks AS w USING (instance)
     WHERE b.seq > coalesce(w.seq, 0)"""
@@ -57,6 +56,7 @@ class Plan:
     workers: int
     phones: int = 40
     pause_seconds: float = 0.2
+    kill_seconds: tuple[float, float] = (1.0, 3.0)
     seed: int = 1
 
 
@@ -166,9 +166,9 @@ class Drill:
         await self._put_down(phone)
         self._take_up()
         await self._erase(phone.user)
-        for token in phone.sent[-_REMEMBERED:] * _RESENDS:
-            await phone.send(token)
-            self.found.resent += 1
+        again = phone.sent[-_REMEMBERED:] * _RESENDS
+        await asyncio.gather(*(phone.send(token) for token in again))
+        self.found.resent += len(again)
         answered_at = time.monotonic()
         await until(lambda: self._traceless(phone.user), "nothing is left of the user", seconds=_LONG_SECONDS)
         self._erased.append(phone.user)
@@ -216,7 +216,7 @@ class Drill:
             killed_at = datetime.now(UTC)
             await attacks[self.found.kills % len(attacks)]()
             self.found.kills += 1
-            await asyncio.sleep(self._dice.uniform(*_KILL_SECONDS))
+            await asyncio.sleep(self._dice.uniform(*self._plan.kill_seconds))
             # Two failures within one merge interval may lose something (docs/guarantees.md): one at a time.
             await self._stack.ready()
             await until(partial(self._merged_since, killed_at), "a merge has come", seconds=_LONG_SECONDS)

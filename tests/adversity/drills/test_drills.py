@@ -44,7 +44,7 @@ async def test_what_is_taken_out_disappears_from_every_worker_and_stays_away(gro
 
 async def test_nothing_of_erased_users_comes_back(ground: Ground) -> None:
     cluster, servers, directory = ground
-    plan = erasure.Plan(rounds=6, workers=2, phones=20, pause_seconds=0.1)
+    plan = erasure.Plan(rounds=4, workers=2, phones=10, pause_seconds=0.1, kill_seconds=(0.1, 0.3))
     async with running_stack(cluster, servers, directory / "erasure", workers=plan.workers) as stack:
         found = await erasure.measure(stack, plan)
 
