@@ -94,6 +94,11 @@ class Connection(web.RequestHandler):
         """Whether it waits for a request."""
         return not self._direct and self._waiter is not None and not self._waiter.done()
 
+    @property
+    def _between_requests(self) -> bool:
+        """The same, also before the connection's task has begun: uvloop may bring the first bytes earlier."""
+        return self.idle or not self._heads
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
@@ -106,7 +111,7 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused_at or (not self._head_bytes and self.idle and self._turned_away(data)):
+        if self._refused_at or (not self._head_bytes and self._between_requests and self._turned_away(data)):
             return
         if self._direct or (self._gate is not None and self.idle and not self._head_bytes):
             self._received_for_itself(data)
@@ -116,7 +121,7 @@ class Connection(web.RequestHandler):
             self._heads = self._request_count
             self._head_since = 0.0
             self._head_bytes = 0
-        elif data and self.idle:
+        elif data and self._between_requests:
             self._part_of_a_head(len(data))
 
     def begin(self) -> None:
@@ -164,6 +169,9 @@ class Connection(web.RequestHandler):
         if isinstance(exc, ConnectionError):
             log.debug("%s went away while it was sending", request.remote)
             problem = ProblemError(errors.BAD_REQUEST, "The request broke off.", headers=_CLOSE)
+        elif isinstance(exc, UnicodeEncodeError) and "Expect" in request.headers:
+            # aiohttp fails over its own words for an Expect that is not UTF-8.
+            problem = ProblemError(errors.EXPECTATION_FAILED, _NO_EXPECT, headers=_CLOSE)
         elif status != errors.BAD_REQUEST.status:
             super().handle_error(request, status, exc, message)  # for the log
             problem = ProblemError(errors.INTERNAL, "The failure is in the service's log.", headers=_CLOSE)
@@ -276,6 +284,7 @@ class Connection(web.RequestHandler):
 
 
 _CLOSE = {"Connection": "close"}
+_NO_EXPECT = f"{errors.EXPECTATION_FAILED.title}."
 _SMALLER_HEAD = "The request line or the header fields are too long, or too many: send less."
 _HEAD_TIMEOUT = ready_made(
     errors.REQUEST_TIMEOUT, "The request's head did not arrive in time. Send it again, whole."

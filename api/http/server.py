@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -43,11 +44,14 @@ class HttpServer:
 
     def start(self, listener: socket.socket) -> None:
         """Let clients in."""
+        self._acceptor = Acceptor(listener, self.protocols())
+        self._connections.accepting.set()
+
+    def protocols(self) -> Callable[[], asyncio.Protocol]:
+        """What makes the protocol of each connection."""
         manager = self._runner.server
         assert manager is not None
-        protocols = self._connections.protocols(manager, **self._options())
-        self._acceptor = Acceptor(listener, protocols)
-        self._connections.accepting.set()
+        return self._connections.protocols(manager, **self._options())
 
     async def drain(self, *, successor: bool) -> None:
         """Let every client go with an answer; idle ones after a grace, since they may be about to ask.

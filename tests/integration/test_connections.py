@@ -4,9 +4,11 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 
+from api.http.connection import Connection
 from tests.support.raw_http import Answer, RawClient, read_answer
 from tests.support.service import ADMIN_KEY, Service, ServiceFactory
 from tests.support.waiting import until
@@ -129,6 +131,44 @@ async def test_a_head_that_does_not_come_in_time_gets_408(raw: Raw, start_servic
         assert answer.closes
         assert await ended(reader)
     assert service.delivery.connections.heads_timed_out == 2
+
+
+class Hasty(asyncio.Protocol):
+    """A connection whose first bytes come before its task has begun, as with uvloop."""
+
+    def __init__(self, service: Service, data: bytes) -> None:
+        self._service = service
+        self._data = data
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        connection = cast("Connection", self._service.server.protocols()())
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(self._data)
+
+
+async def hasty_answer(service: Service, data: bytes) -> Answer:
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(lambda: Hasty(service, data), "127.0.0.1", 0) as server:
+        client = RawClient(*server.sockets[0].getsockname())
+        try:
+            reader, _ = await client.connect()
+            return await client.answer(reader)
+        finally:
+            await client.close()
+
+
+async def test_a_part_of_a_head_that_comes_at_once_gets_408_too(start_service: ServiceFactory) -> None:
+    service = await start_service(head_timeout_seconds=SOON)
+    assert code(await hasty_answer(service, b"GET /healthz HTTP/1.1\r\nHo")) == (408, "request_timeout")
+
+
+async def test_a_request_that_comes_at_once_is_shed_too(start_service: ServiceFactory) -> None:
+    service = await start_service(max_requests_in_flight=1)
+    assert code(await hasty_answer(service, POPUPS)) == (401, "unauthorized")
+    assert service.delivery.shedder.reads.enter(object())
+    assert code(await hasty_answer(service, POPUPS)) == (503, "overloaded")
 
 
 async def test_who_drips_a_head_does_not_win_time(raw: Raw, start_service: ServiceFactory) -> None:

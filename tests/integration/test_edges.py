@@ -79,6 +79,12 @@ TABLE: Final = {
         "expectation_failed",
         "Expect",
     ),
+    "Expect of no characters": (
+        asked("GET /healthz", "Expect: \xa9\r\n"),
+        417,
+        "expectation_failed",
+        "Expect",
+    ),
     "no JSON": (asked(CAMPAIGNS, JSON, b"{"), 400, "bad_json", "line 1"),
     "too deep": (asked(CAMPAIGNS, JSON, b'{"key":' + b"[" * 50_000), 400, "bad_json", "deep"),
     "too deep an event": (asked(IMPRESSIONS, JSON, b"[" * 50_000), 400, "bad_json", "recursion"),
