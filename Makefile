@@ -15,7 +15,7 @@ READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos drills simulations lock clean
+.PHONY: help run test lint fmt bench chaos mutations drills simulations lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ bench: $(DEV_STAMP) ## Measure this machine
 # For instance ARGS="--only kill-backend --rounds 20 --seed 7"; exec: it alone handles Ctrl-C.
 chaos: $(DEV_STAMP) ## Attack a service for 200 rounds, and audit every impression
 	@exec $(PYTHON) -m tests.adversity.chaos $(ARGS)
+
+# For instance ARGS="--number 100000 --seed 7".
+mutations: $(DEV_STAMP) ## Send 10,000 mutated requests over every route, and look at every answer (some minutes)
+	@exec $(PYTHON) -m tests.adversity.mutations $(ARGS)
 
 drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an hour)
 	$(PYTHON) -m tests.adversity.drills.overshoot

@@ -11,6 +11,9 @@ from tests.adversity.mutations.requests import Request
 #: Longer than any limit of the service under test, at which it would have given up by itself.
 HANG_SECONDS: Final = 15.0
 _CODES: Final = {(value.status, value.code) for value in vars(errors).values() if isinstance(value, Code)}
+#: Of a head; what is above it may be on its way when the answer is.
+_HEAD_SENT_AT_ONCE: Final = 64 * 1024
+_RESETS: Final = ("no answer: BrokenPipeError", "no answer: ConnectionResetError")
 _FRAMED: Final = "framing: "
 
 
@@ -35,7 +38,7 @@ class Outcome:
 def fault(request: Request, outcome: Outcome) -> str | None:
     """What is wrong with the answer; None: nothing."""
     if outcome.status == 0:
-        return outcome.error or "no answer"
+        return None if _is_cut_off(request, outcome) else outcome.error or "no answer"
     if not _is_legal(outcome):
         return f"status {outcome.status}"
     if any(note.startswith(_FRAMED) for note in request.notes) and b"HTTP/1.1 200" in outcome.more:
@@ -45,6 +48,12 @@ def fault(request: Request, outcome: Outcome) -> str | None:
     if outcome.status >= 400 and request.method != b"HEAD":
         return f"{outcome.status} without a problem document"
     return None
+
+
+def _is_cut_off(request: Request, outcome: Outcome) -> bool:
+    """A head of 200 KB may be refused, and its connection closed, before its client has sent it all."""
+    head = len(request.written()) - len(request.body)
+    return head > _HEAD_SENT_AT_ONCE and outcome.error in _RESETS
 
 
 def _is_legal(outcome: Outcome) -> bool:

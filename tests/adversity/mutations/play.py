@@ -96,7 +96,7 @@ async def ask(address: tuple[str, int], request: Request) -> Outcome:
     sending = asyncio.create_task(_send(writer, request.written()[: request.stops_after]))
     try:
         async with asyncio.timeout(HANG_SECONDS):
-            return await _outcome(reader, head=request.method == b"HEAD")
+            return await _outcome(reader, request)
     except TimeoutError:
         return Outcome(0, {}, b"", error=f"no answer within {HANG_SECONDS:g} s")
     except (OSError, EOFError) as error:
@@ -116,16 +116,18 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
             await writer.drain()
 
 
-async def _outcome(reader: asyncio.StreamReader, *, head: bool) -> Outcome:
+async def _outcome(reader: asyncio.StreamReader, request: Request) -> Outcome:
     status = 100
     while status == 100:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip("\r\n").split("\r\n")
         status = int(lines[0].split(" ")[1])
     fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
-    bodyless = head or status in (204, 304)
+    bodyless = request.method == b"HEAD" or status in (204, 304)
     body = b"" if bodyless else await reader.readexactly(int(fields.get("content-length", "0")))
     more = b""
-    with suppress(TimeoutError, OSError):
+    if request.framing is None:
+        return Outcome(status, fields, body)
+    with suppress(TimeoutError, OSError):  # was another request hidden in it?
         async with asyncio.timeout(_AFTER_SECONDS):
             more = await reader.read(1000)
     return Outcome(status, fields, body, more)
