@@ -43,6 +43,13 @@ METHOD_NOT_ALLOWED: Final = Code("method_not_allowed", 405, "This method is not 
 REQUEST_TIMEOUT: Final = Code("request_timeout", 408, "The request came too slowly")
 KEY_TAKEN: Final = Code("key_taken", 409, "The campaign key is in use")
 LIMIT_REACHED: Final = Code("limit_reached", 409, "There can be no more of these")
+MISMATCHING_UPLOAD_OFFSET: Final = Code(
+    "mismatching_upload_offset", 409, "The part doesn't begin where the upload ends"
+)
+INCONSISTENT_UPLOAD_LENGTH: Final = Code(
+    "inconsistent_upload_length", 409, "The upload doesn't have the length that was told"
+)
+COMPLETED_UPLOAD: Final = Code("completed_upload", 409, "The upload is applied already")
 VERSION_CONFLICT: Final = Code("version_conflict", 412, "It was changed meanwhile")
 TOO_LARGE: Final = Code("too_large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Code("unsupported_media_type", 415, "The body has the wrong media type")

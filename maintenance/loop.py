@@ -38,6 +38,7 @@ _RECONNECT_MAX_SECONDS: Final = 5.0
 
 _FORGET_INSTANCES: Final = statement("forget_instances")
 _FORGET_USES: Final = statement("forget_uses")
+_FORGET_UPLOADS: Final = statement("forget_uploads")
 _PERSISTENCE: Final = statement("buffer_persistence")
 
 Duty = Callable[[asyncpg.Connection], Awaitable[None]]
@@ -146,6 +147,7 @@ def _partitioning(config: MaintenanceConfig, stop: asyncio.Event) -> Duty:
             await forget_uses(connection, now, accept_within_seconds=config.accept_within_seconds)
             await forget_no_shows(connection, now.date(), daily_count_days=config.daily_count_retention_days)
             await forget_erasures(connection, now, kept=erasures_kept(config))
+            await forget_uploads(connection)
             await _wait(stop, PARTITION_SECONDS)
 
     return keep_until_stopped
@@ -170,6 +172,11 @@ async def forget_uses(connection: asyncpg.Connection, now: datetime, *, accept_w
     """Whether a unit was spent is asked only while the impression may be sent again."""
     kept = max(USES_KEPT_AT_LEAST, timedelta(seconds=accept_within_seconds) + CLOCKS_APART)
     await connection.execute(_FORGET_USES, least_id_at(now - kept))
+
+
+async def forget_uploads(connection: asyncpg.Connection) -> int:
+    """Deletes audience uploads that have expired, with their parts; returns how many."""
+    return int((await connection.execute(_FORGET_UPLOADS)).removeprefix("DELETE "))
 
 
 async def set_persistence(connection: asyncpg.Connection, wanted: str) -> None:

@@ -207,6 +207,12 @@ class Settings(BaseSettings):
     )
     audience_max_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest audience upload")
     audience_max_seconds: float = Field(900.0, gt=0, description="longest audience upload")
+    audience_open_max_uploads: int = Field(
+        10, ge=1, le=1000, description="resumable audience uploads that are not applied; then 409"
+    )
+    audience_upload_kept_seconds: int = Field(
+        86_400, ge=1, le=2_592_000, description="a resumable upload is kept so long after its last part"
+    )
 
     merge_interval_seconds: float = Field(0.25, ge=0.01, le=3600, description="pause between merges")
     buffer_persistence: Literal["unlogged", "logged"] = Field(

@@ -30,6 +30,7 @@ _ADMIN: Final = Access(frozenset({"admin"}))
 _ERASE: Final = Access(frozenset({"users:erase", "admin"}))
 
 _CAMPAIGN: Final = "/v1/admin/campaigns/{id}"
+_UPLOADS: Final = _CAMPAIGN + "/audience/uploads"
 
 TABLE: Final[Mapping[str, Access]] = {
     "GET /healthz": _PUBLIC,
@@ -46,6 +47,12 @@ TABLE: Final[Mapping[str, Access]] = {
     f"DELETE {_CAMPAIGN}": _WRITE,
     f"GET {_CAMPAIGN}/audience": _READ,
     f"PUT {_CAMPAIGN}/audience": _WRITE,
+    f"GET {_UPLOADS}": _READ,
+    f"POST {_UPLOADS}": _WRITE,
+    f"GET {_UPLOADS}/{{upload}}": _READ,
+    f"PATCH {_UPLOADS}/{{upload}}": _WRITE,
+    f"DELETE {_UPLOADS}/{{upload}}": _WRITE,
+    f"POST {_UPLOADS}/{{upload}}/complete": _WRITE,
     f"POST {_CAMPAIGN}/preview": _WRITE,
     f"GET {_CAMPAIGN}/report": _READ,
     f"GET {_CAMPAIGN}/no-shows": _READ,

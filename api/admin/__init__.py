@@ -5,14 +5,17 @@ from aiohttp.typedefs import Handler
 
 from api.access.guard import guarded
 from api.admin import audit, campaigns, erasures, keys, no_shows, policy, previews, testers
-from api.admin.audience import AudienceUploads
+from api.admin.audience import AudienceUploads, UploadPlaces
 from api.admin.reports.handler import get_report
+from api.admin.uploads import ResumableUploads
 from api.explain.handler import get_explanation
 from api.http.negotiation import negotiated
 
 _COLLECTION = "/v1/admin/campaigns"
 _ONE = _COLLECTION + "/{id}"
 _AUDIENCE = _ONE + "/audience"
+_UPLOADS = _AUDIENCE + "/uploads"
+_UPLOAD = _UPLOADS + "/{upload}"
 _PREVIEW = _ONE + "/preview"
 _NO_SHOWS = _ONE + "/no-shows"
 _REPORT = _ONE + "/report"
@@ -30,7 +33,8 @@ def admin_routes() -> list[web.RouteDef]:
     They need CONFIG, PRIMARY_POOL, KEYS and EXPLAINER in the application, the pool's `init` being
     `api.admin.store.init_connection`, and a middleware that renders ProblemError.
     """
-    uploads = AudienceUploads()
+    places = UploadPlaces()
+    uploads, resumable = AudienceUploads(places), ResumableUploads(places)
     table: list[tuple[str, str, Handler]] = [
         ("GET", _COLLECTION, campaigns.list_campaigns),
         ("POST", _COLLECTION, campaigns.create_campaign),
@@ -40,6 +44,12 @@ def admin_routes() -> list[web.RouteDef]:
         ("DELETE", _ONE, campaigns.delete_campaign),
         ("GET", _AUDIENCE, uploads.size),
         ("PUT", _AUDIENCE, uploads.put),
+        ("GET", _UPLOADS, resumable.list),
+        ("POST", _UPLOADS, resumable.create),
+        ("GET", _UPLOAD, resumable.get),
+        ("PATCH", _UPLOAD, resumable.append),
+        ("DELETE", _UPLOAD, resumable.delete),
+        ("POST", _UPLOAD + "/complete", resumable.complete),
         ("POST", _PREVIEW, previews.create_preview),
         ("GET", _NO_SHOWS, no_shows.get_no_shows),
         ("GET", _REPORT, get_report),

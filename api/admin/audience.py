@@ -1,6 +1,8 @@
 """Handlers of /v1/admin/campaigns/{id}/audience."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Final, cast
 
@@ -32,11 +34,33 @@ MAX_UPLOADS: Final = 2
 RETRY_AFTER_SECONDS: Final = 10
 
 
-class AudienceUploads:
-    """The audience endpoints of one api process, which share a limit on uploads under way."""
+class UploadPlaces:
+    """What all ways of uploading to one api process share: so many requests under way, and no more."""
 
     def __init__(self) -> None:
-        self._under_way = 0
+        self._taken = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Raises ProblemError UPLOADS_BUSY."""
+        if self._taken >= MAX_UPLOADS:
+            raise busy(
+                UPLOADS_BUSY,
+                f"{MAX_UPLOADS} uploads are under way here: try again when one has ended",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+
+class AudienceUploads:
+    """The audience as a whole: its size, and an upload in one request."""
+
+    def __init__(self, places: UploadPlaces) -> None:
+        self._places = places
 
     async def size(self, request: web.Request) -> web.Response:
         """{"members": n}"""
@@ -47,19 +71,10 @@ class AudienceUploads:
 
     async def put(self, request: web.Request) -> web.Response:
         """A text/csv of user ids, `?mode=replace|add|remove` → AudienceResult; 422 names the bad lines."""
-        ref, mode = CampaignRef.parse(request.match_info["id"]), _mode(request)
+        ref, mode = CampaignRef.parse(request.match_info["id"]), mode_of(request)
         require_media_type(request, "text/csv")
-        if self._under_way >= MAX_UPLOADS:
-            raise busy(
-                UPLOADS_BUSY,
-                f"{MAX_UPLOADS} uploads are under way here: try again when one has ended",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
-        self._under_way += 1
-        try:
+        with self._places.one():
             return web.json_response(asdict(await _load(request, ref, mode)))
-        finally:
-            self._under_way -= 1
 
 
 async def _load(request: web.Request, ref: CampaignRef, mode: Mode) -> AudienceResult:
@@ -89,15 +104,16 @@ async def _load(request: web.Request, ref: CampaignRef, mode: Mode) -> AudienceR
             "send it in parts with mode=add, or use tayang import-audience",
         ) from None
     except AudienceInvalidError as error:
-        raise ProblemError(
-            AUDIENCE_INVALID,
-            error.detail,
-            errors=[asdict(problem) for problem in error.problems],
-            bad_lines=error.bad_lines,
-        ) from None
+        raise invalid_lines(error) from None
 
 
-def _mode(request: web.Request) -> Mode:
+def invalid_lines(error: AudienceInvalidError) -> ProblemError:
+    problems = [asdict(problem) for problem in error.problems]
+    return ProblemError(AUDIENCE_INVALID, error.detail, errors=problems, bad_lines=error.bad_lines)
+
+
+def mode_of(request: web.Request) -> Mode:
+    """`?mode=`, and no other parameter. Raises ProblemError BAD_PARAMETER."""
     # A slip such as ?mdoe=add must not replace an audience.
     unknown = request.query.keys() - {"mode"}
     if unknown:

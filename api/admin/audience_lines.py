@@ -1,8 +1,9 @@
 """Audience files: from bytes as they come to text for COPY, in memory for one line only."""
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from base64 import b64decode, b64encode
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
 
 from api.users import user_id_problem
 
@@ -14,6 +15,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 # Whole pieces of such lines need no look at each: no blank, quote, comma or backslash, within every limit.
 _PLAIN_LINES: Final = re.compile(rb"(?:[!#-+\--\[\]-~]{1,128}+\r?+\n)++")
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
+#: With `problems` and `_rest`, all that the reading of the next piece depends on.
+_STATE: Final = ("lines", "bad_lines", "has_header", "_line", "_skipping", "_started")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,24 @@ class AudienceLines:
         self._rest = b""
         self._skipping = False  # the rest of a line that was too long
         self._started = False  # something that is not blank was there
+
+    @classmethod
+    def resumed(cls, state: dict[str, Any]) -> Self:
+        """From where `state` was taken, perhaps in another process."""
+        lines = cls()
+        for name in _STATE:
+            setattr(lines, name, state[name.lstrip("_")])
+        lines.problems = [LineProblem(**problem) for problem in state["problems"]]
+        lines._rest = b64decode(state["rest"])
+        return lines
+
+    def state(self) -> dict[str, Any]:
+        """As JSON has it, at most some 5 KB."""
+        return {
+            **{name.lstrip("_"): getattr(self, name) for name in _STATE},
+            "problems": [asdict(problem) for problem in self.problems],
+            "rest": b64encode(self._rest).decode(),
+        }
 
     def feed(self, chunk: bytes) -> bytes:
         """The user ids whose lines are complete, as text for COPY."""

@@ -69,11 +69,11 @@ async def load_audience(
     its seconds cuts the connection.
     """
     campaign_id, key = campaign
-    async with _stage(connection, copy_seconds):
+    async with staging(connection, copy_seconds):
         lines = await _copy(connection, chunks, copy_seconds)
-        _check(lines, mode)
+        check_lines(lines, mode)
         with cut_after(connection, apply_seconds):
-            unique, added, removed, members = await _apply(connection, campaign_id, mode)
+            unique, added, removed, members = await apply_staged(connection, campaign_id, mode)
     return AudienceResult(key, mode, lines.lines, members, added, removed, lines.lines - unique)
 
 
@@ -82,7 +82,8 @@ async def count_members(connection: Connection, campaign_id: int) -> int:
 
 
 @asynccontextmanager
-async def _stage(connection: Connection, seconds: float) -> AsyncIterator[None]:
+async def staging(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    """With the temporary table of user ids. An upload that fails takes its session with it."""
     try:
         with cut_after(connection, seconds):
             await connection.execute(_STAGE)
@@ -119,7 +120,7 @@ async def _copy_ids(connection: Connection, ids: bytearray, seconds: float) -> N
         )
 
 
-def _check(lines: AudienceLines, mode: Mode) -> None:
+def check_lines(lines: AudienceLines, mode: Mode) -> None:
     if lines.bad_lines:
         count = f"{lines.bad_lines} bad line{'s' if lines.bad_lines > 1 else ''}"
         raise AudienceInvalidError(
@@ -136,8 +137,8 @@ def _check(lines: AudienceLines, mode: Mode) -> None:
         )
 
 
-async def _apply(connection: Connection, campaign_id: int, mode: Mode) -> tuple[int, int, int, int]:
-    """Distinct users of the upload, members added and removed, members now."""
+async def apply_staged(connection: Connection, campaign_id: int, mode: Mode) -> tuple[int, int, int, int]:
+    """What `staging` holds: its distinct users, members added and removed, members now."""
     added = removed = 0
     async with connection.transaction():
         await connection.execute(_SETTINGS)

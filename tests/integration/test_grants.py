@@ -81,6 +81,7 @@ async def test_everything_works(granted: Service) -> None:
         url = f"/v1/admin/campaigns/sale/audience?mode={mode}"
         async with service.client.put(url, data="ani\n", headers=csv) as response:
             assert response.status == 200, await response.text()
+    await _upload_in_parts(service)
     await admin(service, "POST", "keys", 201, name="crm", scopes=["ingest"])
     (key,) = await (await database.primary()).fetch("SELECT id FROM api_keys")
     await admin(service, "POST", f"keys/{key['id']}/rotate", 200, overlap_seconds=0)
@@ -101,3 +102,15 @@ async def test_everything_works(granted: Service) -> None:
     await admin(service, "GET", "campaigns/sale/report", 200)
     async with service.client.get("/v1/popups?placement=few", headers=bearer("ani")) as response:
         assert response.status == 200
+
+
+async def _upload_in_parts(service: Service) -> None:
+    uploads = "/v1/admin/campaigns/sale/audience/uploads"
+    for end in ("/complete", ""):
+        async with service.client.post(f"{uploads}?mode=add", headers=ADMIN) as response:
+            path = response.headers["Location"]
+        part = {**ADMIN, "Content-Type": "application/partial-upload", "Upload-Offset": "0"}
+        async with service.client.patch(path, data="ani\nbudi\n", headers=part) as response:
+            assert response.status == 200, await response.text()
+        async with service.client.request("POST" if end else "DELETE", path + end, headers=ADMIN) as response:
+            assert response.ok, await response.text()

@@ -1,6 +1,7 @@
 """Every route and every kind of caller, against the expectations written out below."""
 
 from typing import Final
+from uuid import UUID
 
 import pytest
 from aiohttp import web
@@ -47,6 +48,12 @@ PATCH  /v1/admin/campaigns/{id}                4  4   4   4   x   x   x   +   x 
 DELETE /v1/admin/campaigns/{id}                4  4   4   4   x   x   x   +   x   +   +   4   4
 GET    /v1/admin/campaigns/{id}/audience       4  4   4   4   x   x   +   x   x   +   +   4   4
 PUT    /v1/admin/campaigns/{id}/audience       4  4   4   4   x   x   x   +   x   +   +   4   4
+GET    /v1/admin/campaigns/{id}/audience/uploads 4  4   4   4   x   x   +   x   x   +   +   4   4
+POST   /v1/admin/campaigns/{id}/audience/uploads 4  4   4   4   x   x   x   +   x   +   +   4   4
+GET    /v1/admin/campaigns/{id}/audience/uploads/{upload} 4  4  4  4  x  x  +  x  x  +  +  4  4
+PATCH  /v1/admin/campaigns/{id}/audience/uploads/{upload} 4  4  4  4  x  x  x  +  x  +  +  4  4
+DELETE /v1/admin/campaigns/{id}/audience/uploads/{upload} 4  4  4  4  x  x  x  +  x  +  +  4  4
+POST   /v1/admin/campaigns/{id}/audience/uploads/{upload}/complete 4 4 4 4 x x x + x + + 4 4
 POST   /v1/admin/campaigns/{id}/preview        4  4   4   4   x   x   x   +   x   +   +   4   4
 GET    /v1/admin/campaigns/{id}/no-shows       4  4   4   4   x   x   +   x   x   +   +   4   4
 GET    /v1/admin/campaigns/{id}/report         4  4   4   4   x   x   +   x   x   +   +   4   4
@@ -71,7 +78,7 @@ ROWS: Final = {
 }
 USER: Final = "ani"
 #: Nothing that is there: who is let through gets a 4xx of another kind, and changes nothing.
-_NOTHING: Final = {"{id}": "999999999", "{user_id}": "nobody"}
+_NOTHING: Final = {"{id}": "999999999", "{user_id}": "nobody", "{upload}": str(UUID(int=0))}
 
 
 def config() -> ApiConfig:
