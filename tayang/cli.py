@@ -1,4 +1,7 @@
-"""The `tayang` command. Exit codes: 0 done; 1 failed while running; 2 the input or the settings are wrong."""
+"""The `tayang` command. Exit codes: 0 done; 1 failed while running; 2 the input or the settings are wrong.
+
+`campaigns apply --dry-run` has 3 for "there would be changes".
+"""
 
 import asyncio
 import json
@@ -16,6 +19,7 @@ from maintenance.connection import check_version, connect
 from maintenance.duty import ERASURE_DUTY, MaintenanceError
 from maintenance.erasures import finish_erasures
 from maintenance.merge import MergeResult, merge_all
+from tayang.campaigns_cli import campaigns
 from tayang.embedded import EmbeddedError
 from tayang.keys_cli import keys
 from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
@@ -29,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys, name="keys")
+app.add_typer(campaigns, name="campaigns")
 
 _DATABASE_FAILED = 1
 _INPUT_WRONG = 2
