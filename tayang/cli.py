@@ -19,6 +19,7 @@ from maintenance.connection import check_version, connect
 from maintenance.duty import ERASURE_DUTY, MaintenanceError
 from maintenance.erasures import finish_erasures
 from maintenance.merge import MergeResult, merge_all
+from tayang.audience_cli import audience
 from tayang.campaigns_cli import campaigns
 from tayang.embedded import EmbeddedError
 from tayang.keys_cli import keys
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(audience, name="audience")
 app.add_typer(keys, name="keys")
 app.add_typer(campaigns, name="campaigns")
 

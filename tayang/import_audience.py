@@ -36,7 +36,7 @@ async def import_audience(dsn: str, file: Path, campaign_key: str, mode: Mode, *
 
     The result goes to standard output, one JSON object with `as_json`; progress and errors to standard error.
     """
-    output = _Output(as_json=as_json)
+    output = AudienceOutput(as_json=as_json)
     try:
         with _opened(file) as stream:
             result = await _load(dsn, stream, file, campaign_key, mode)
@@ -118,7 +118,9 @@ def _progress() -> Progress:
     )
 
 
-class _Output:
+class AudienceOutput:
+    """The result on standard output, one JSON object with `as_json`; what is wrong on standard error."""
+
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._out = Console(soft_wrap=True, markup=False, highlight=False)
