@@ -57,6 +57,7 @@ drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an 
 	$(PYTHON) -m tests.adversity.drills.flood
 	$(PYTHON) -m tests.adversity.drills.pause
 	$(PYTHON) -m tests.adversity.drills.erasure
+	$(PYTHON) -m tests.adversity.drills.audience
 
 simulations: $(DEV_STAMP) ## The engine alone: 200,000 cases against the oracle, pacing, draws, cost (a quarter of an hour)
 	$(PYTHON) -m tests.oracle --cases 200000 --jobs 2

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tayang.embedded import EmbeddedCluster
-from tests.adversity.drills import double_failure, erasure, failover, overshoot, pause
+from tests.adversity.drills import audience, double_failure, erasure, failover, overshoot, pause
 from tests.adversity.drills.stack import running_stack
 from tests.adversity.ground import Servers, own_cluster
 from tests.support.directories import servers_directory
@@ -29,6 +30,19 @@ async def test_one_process_overshoots_no_cap(ground: Ground) -> None:
     assert found.journeys == 200
     assert found.too_often == 0
     assert sum(found.beyond.values()) == 40 * len(overshoot.CAPS)
+
+
+async def test_an_audience_arrives_in_both_ways_while_popups_are_asked_for(ground: Ground) -> None:
+    cluster, servers, directory = ground
+    plan = audience.Plan(rows=20_000, rounds=1, quiet_seconds=0.3)
+    async with running_stack(cluster, servers, directory / "audience", workers=2) as stack:
+        uploads = await audience.measure(stack, plan, Console(quiet=True))
+
+    assert [(upload.way, upload.members) for upload in uploads] == [(way, plan.rows) for way in audience.WAYS]
+    for upload in uploads:
+        assert upload.same["during"].answers > 0
+        assert upload.other["quiet"].p99 >= upload.other["quiet"].p50 > 0
+        assert upload.resident_mib["most"] >= upload.resident_mib["before"] > 0
 
 
 async def test_what_is_taken_out_disappears_from_every_worker_and_stays_away(ground: Ground) -> None:
