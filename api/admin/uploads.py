@@ -30,7 +30,8 @@ from api.admin.upload_store import (
     wrong_offset,
 )
 from api.admin.versions import expected_version
-from api.errors import BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, ProblemError
+from api.errors import BAD_REQUEST, REQUEST_TIMEOUT, UNSUPPORTED_ENCODING, ProblemError
+from api.http.encoding import too_large
 from api.keys import CONFIG
 
 PARTIAL_UPLOAD: Final = "application/partial-upload"
@@ -48,7 +49,7 @@ class ResumableUploads:
         config, mode = request.app[CONFIG], mode_of(request)
         file_bytes = _number(request, "Upload-Length")
         if file_bytes is not None and file_bytes > config.audience_max_bytes:
-            raise _too_large(config.audience_max_bytes)
+            raise too_large(config.audience_max_bytes)
         async with primary(request) as connection:
             campaign = await find_campaign(connection, CampaignRef.parse(request.match_info["id"]))
             row = await create_upload(
@@ -88,7 +89,7 @@ class ResumableUploads:
         require_media_type(request, PARTIAL_UPLOAD, "text/csv")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise ProblemError(
-                UNSUPPORTED_MEDIA_TYPE, "send parts without Content-Encoding: offsets count the file's bytes"
+                UNSUPPORTED_ENCODING, "send parts without Content-Encoding: offsets count the file's bytes"
             )
         with self._places.one():
             async with primary(request) as connection:
@@ -209,10 +210,6 @@ def _number(request: web.Request, header: str) -> int | None:
     if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
         return int(text)
     raise ProblemError(BAD_REQUEST, f"{header} must be a whole number of bytes")
-
-
-def _too_large(max_bytes: int) -> ProblemError:
-    return ProblemError(TOO_LARGE, f"send at most {max_bytes} bytes", max_bytes=max_bytes)
 
 
 def _answer(

@@ -21,11 +21,12 @@ class Catalog:
 async def read_catalog(client: AdminClient) -> Catalog:
     """Raises ServiceError. Not one moment's: a later change shows in its version."""
     campaigns: dict[str, dict[str, Any]] = {}
-    after: int | None = 0
-    while after is not None:
-        page = expected(await client.ask("GET", f"{CAMPAIGNS}?limit={_PAGE}&after={after}")).document
+    cursor: str | None = ""
+    while cursor is not None:
+        asked = {"limit": str(_PAGE), "cursor": cursor}
+        page = expected(await client.ask("GET", CAMPAIGNS, params=asked)).document
         campaigns |= {campaign["key"]: campaign for campaign in page["campaigns"]}
-        after = page["next"]
+        cursor = page["next_cursor"]
     return Catalog(campaigns, expected(await client.ask("GET", POLICY)).document)
 
 
