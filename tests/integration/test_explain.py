@@ -7,8 +7,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from api.database import primary_reader_connection
 from api.read.snapshot import SNAPSHOT
 from buffer.contract import KIND_SERVED
+from buffer.primary import Primary
 from maintenance.duty import statement
 from maintenance.merge import rotate
 from maintenance.partitions import bounds
@@ -105,6 +107,21 @@ async def test_a_snapshot_reads_the_rows_of_its_users_alone(filled: Database, se
     others = [node for node in nodes if node.table not in ONE_USERS_TABLES]
     assert {node.table for node in others} == {"catalog_version", "merge_ticks", "buffer_watermarks"}
     assert rows_read(others) <= 3, "what all users share is read once"
+
+
+async def test_what_was_empty_when_the_snapshot_was_planned_is_not_read_whole(database: Database) -> None:
+    """An audience may have a million rows before the next ANALYZE makes the generic plan anew."""
+    primary = await database.primary()
+    await primary.execute(f"ANALYZE {', '.join(ONE_USERS_TABLES)}")
+    reader = Primary(database.primary_dsn, timeout_seconds=5.0, stagger_seconds=1.0)
+    connection = await primary_reader_connection(reader, name="test")()
+    await connection.execute(f"PREPARE snapshot (bigint, text[], bigint[]) AS {SNAPSHOT}")
+    plan = await connection.fetchval(f"{EXPLAIN} EXECUTE snapshot (1, ARRAY['ani'], ARRAY[2])")
+    await connection.close()
+    for table in ONE_USERS_TABLES:
+        found = on(scans(plan), table)
+        assert len(found) == PARTITIONS
+        assert {node.kind for node in found} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
 
 
 async def test_partitions_of_other_users_are_never_executed(filled: Database) -> None:
