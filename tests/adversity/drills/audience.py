@@ -1,10 +1,10 @@
 """What a large audience costs: its time, the worker's memory, and what popups wait for meanwhile.
 
     python -m tests.adversity.drills.audience [--rows 1000000] [--rounds 3] [--quiet-seconds 10]
-                                              [--rate 200] [--json]
+                                              [--rate 100] [--json]
 
 Phones ask each of two workers for popups at a steady rate, and measure from the moment at which a request was
-due. Each round uploads an audience to the first worker, in one request and in parts, into an empty one each
+due. Each round uploads an audience to the first worker, in one request and in parts, for a new campaign each
 time; before and after each upload is a quiet time that the latencies are compared with. Exit code 1 if an
 audience is not what was sent.
 """
@@ -35,7 +35,6 @@ from tests.adversity.ground import own_cluster
 from tests.support.directories import servers_directory
 from tests.support.service import ADMIN_KEY, USER_SECRET
 
-KEY: Final = "invited"
 WAYS: Final = ("one request", "parts")
 #: Issue 5: the p99 of popups during an upload, by that of before.
 AIM: Final = 1.5
@@ -47,11 +46,10 @@ _UPLOAD_SECONDS: Final = 1200.0
 _FIND_SECONDS: Final = 30.0
 _SAMPLE_SECONDS: Final = 0.05
 _MIB: Final = 1024 * 1024
-_PATH: Final = f"/v1/admin/campaigns/{KEY}/audience"
 _CAMPAIGNS: Final = 20
 
-#: Uploads, and returns when applying began, if that can be seen.
-Send = Callable[[], float | None]
+#: Uploads for a campaign, and returns when applying began, if that can be seen.
+Send = Callable[[int], float | None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Plan:
     rows: int
     rounds: int = 3
     quiet_seconds: float = 10.0
-    rate: float = 200.0
+    rate: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -154,12 +152,13 @@ class Uploader:
             self._connection.close()
         raise RuntimeError(f"no connection leads to worker {worker}")
 
-    def put(self, file: bytes) -> None:
-        self._ask("PUT", _PATH, file, {"Content-Type": "text/csv"})
+    def put(self, file: bytes, campaign: int) -> None:
+        self._ask("PUT", _path(campaign), file, {"Content-Type": "text/csv"})
 
-    def parts(self, file: bytes) -> float:
+    def parts(self, file: bytes, campaign: int) -> float:
         """Returns when the last part was sent and applying begins."""
-        path = f"{_PATH}/uploads/{self._ask('POST', f'{_PATH}/uploads')['id']}"
+        uploads = f"{_path(campaign)}/uploads"
+        path = f"{uploads}/{self._ask('POST', uploads)['id']}"
         for offset in range(0, len(file), _PART_BYTES):
             headers = {"Content-Type": "application/partial-upload", "Upload-Offset": str(offset)}
             self._ask("PATCH", path, file[offset : offset + _PART_BYTES], headers)
@@ -184,7 +183,6 @@ async def measure(stack: Stack, plan: Plan, progress: Console) -> list[Upload]:
     """In the order in which they were made; the ways take turns."""
     for number in range(_CAMPAIGNS):
         await stack.create_campaign(f"campaign-{number}")
-    await stack.create_campaign(KEY, audience="listed")
     wires = await wires_to_each_worker(HOST, stack.port, _WORKERS, _WIRES_EACH)
     uploader = await asyncio.to_thread(Uploader, stack.port, 0)
     file, phones, uploads = _file(plan.rows), Phones(wires, plan.rate), []
@@ -203,21 +201,19 @@ async def measure(stack: Stack, plan: Plan, progress: Console) -> list[Upload]:
 
 
 async def _one(stack: Stack, phones: Phones, way: str, send: Send, quiet_seconds: float) -> Upload:
-    connection = await asyncpg.connect(stack.primary_dsn)
-    await connection.execute("TRUNCATE audience_members")
+    campaign = await stack.create_campaign(f"invited-{len(phones.answers[0])}", audience="listed")
     upload, begin = Upload(way), time.perf_counter()
     await asyncio.sleep(quiet_seconds)
     worker = _worker_process(stack, 0)
     async with _watched(worker, upload.resident_mib):
         started = time.perf_counter()
-        applying = await asyncio.to_thread(send)
+        applying = await asyncio.to_thread(send, campaign)
         ended = time.perf_counter()
     await asyncio.sleep(quiet_seconds)
     upload.resident_mib["after"] = worker.memory_info().rss / _MIB
     upload.seconds = ended - started
     upload.applying_seconds = 0.0 if applying is None else ended - applying
-    upload.members = await connection.fetchval("SELECT count(DISTINCT user_id) FROM audience_members")
-    await connection.close()
+    upload.members = await _members(stack, campaign)
     times = {
         "quiet": [(begin, started), (ended, ended + quiet_seconds)],
         "during": [(started, ended)],
@@ -227,6 +223,19 @@ async def _one(stack: Stack, phones: Phones, way: str, send: Send, quiet_seconds
     for number, found in enumerate((upload.same, upload.other)):
         found |= {name: phones.between(number, *spans) for name, spans in times.items()}
     return upload
+
+
+async def _members(stack: Stack, campaign: int) -> int:
+    connection = await asyncpg.connect(stack.primary_dsn)
+    try:
+        count = "SELECT count(*) FROM audience_members WHERE campaign_id = $1"
+        return int(await connection.fetchval(count, campaign))
+    finally:
+        await connection.close()
+
+
+def _path(campaign: int) -> str:
+    return f"/v1/admin/campaigns/{campaign}/audience"
 
 
 def _file(rows: int) -> bytes:
@@ -296,7 +305,7 @@ def main(
     rows: Annotated[int, typer.Option(min=1)] = 1_000_000,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     quiet_seconds: Annotated[float, typer.Option(min=0.1)] = 10.0,
-    rate: Annotated[float, typer.Option(min=1, help="popups a second that each worker is asked for")] = 200.0,
+    rate: Annotated[float, typer.Option(min=1, help="popups a second that each worker is asked for")] = 100.0,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     plan = Plan(rows, rounds, quiet_seconds, rate)
