@@ -20,6 +20,7 @@ from api.background import background
 from api.budgets.parts import lease_keeper, use_queue
 from api.budgets.soft import SoftPoller
 from api.config import ApiConfig
+from api.contract.handler import contract_routes
 from api.database import admin_pool, announcing_connection, writer_connection
 from api.explain.handler import EXPLAINER, Explainer
 from api.explain.watcher import WATCHER, create_watcher
@@ -75,6 +76,7 @@ def create_app(config: ApiConfig) -> web.Application:
                 ],
                 around=negotiated,
             ),
+            *contract_routes(),
             *admin_routes(),
         ]
     )
@@ -101,7 +103,13 @@ def create_backoffice(config: ApiConfig) -> web.Application:
     app[WATCHER] = watcher = create_watcher(config, app[PRIMARY])
     app[EXPLAINER] = Explainer(watcher.reader, leases=False)
     app[KEYS] = _key_ring(config, watcher.reader)
-    app.add_routes([*guarded([web.get("/healthz", get_health)], around=negotiated), *admin_routes()])
+    app.add_routes(
+        [
+            *guarded([web.get("/healthz", get_health)], around=negotiated),
+            *contract_routes(),
+            *admin_routes(),
+        ]
+    )
     check_guarded(app)
     app.cleanup_ctx.append(primary_pool)
     app.cleanup_ctx.append(watching)

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_serializer,
     model_validator,
@@ -83,8 +84,24 @@ Instant = Annotated[
     AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_in_range)
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(check_storable)]
-Duration = Annotated[str, AfterValidator(_duration)]
-ZoneName = Annotated[str, AfterValidator(_zone_name)]
+_LENGTH: Final = "[0-9]{1,9}[smhd]"
+Duration = Annotated[
+    str,
+    AfterValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_LENGTH}$", "examples": ["30m"]}),
+]
+WindowName = Annotated[
+    str,
+    AfterValidator(_window),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_LENGTH}|day|week|month|session|lifetime)$",
+            "examples": ["24h", "day", "lifetime"],
+        }
+    ),
+]
+ZoneName = Annotated[str, AfterValidator(_zone_name), Field(examples=["Asia/Jakarta"])]
 Tag = Annotated[str, Field(pattern=SLUG, max_length=32)]
 Tags = Annotated[list[Tag], Field(max_length=10), AfterValidator(_each_once)]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -100,7 +117,7 @@ class Daypart(StrictModel):
 
 class Cap(StrictModel):
     # The window first: what the limit may be depends on it.
-    window: Annotated[str, AfterValidator(_window)]
+    window: WindowName
     limit: int = Field(ge=1, le=MAX_LIFETIME_LIMIT)
 
     @field_validator("limit")
@@ -145,7 +162,9 @@ class StopAfter(StrictModel):
     dismiss: Stop | None = None
     convert: Stop | None = None
 
-    @field_validator(*_KINDS, mode="before")
+    @field_validator(
+        *_KINDS, mode="before", json_schema_input_type=Annotated[int, Field(ge=1, le=1_000_000)] | Stop | None
+    )
     @classmethod
     def _number_alone(cls, value: Any) -> Any:
         return {"count": value} if isinstance(value, int) and not isinstance(value, bool) else value

@@ -37,6 +37,9 @@ EXPECTED: Final = """
 GET    /healthz                                +  +   +   +   +   +   +   +   +   +   +   +   +
 GET    /readyz                                 +  +   +   +   +   +   +   +   +   +   +   +   +
 GET    /metrics                                +  +   +   +   +   +   +   +   +   +   +   +   +
+GET    /openapi.json                           +  +   +   +   +   +   +   +   +   +   +   +   +
+GET    /docs                                   +  +   +   +   +   +   +   +   +   +   +   +   +
+GET    /docs/style.css                         +  +   +   +   +   +   +   +   +   +   +   +   +
 GET    /v1/popups                              4  +   +   x   +   x   x   x   x   x   4   4   4
 POST   /v1/impressions                         4  +   +   x   x   +   x   x   x   x   4   4   4
 POST   /v1/interactions                        4  +   +   x   x   +   x   x   x   x   4   4   4

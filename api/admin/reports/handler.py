@@ -14,7 +14,7 @@ from api.admin.reports.report import Report, first_day, read_report
 from api.admin.reports.tables import TABLES, written
 from api.admin.store import CampaignRef, find_campaign
 
-_FORMATS: Final = ("json", "csv")
+FORMATS: Final = ("json", "csv")
 # Every merge makes another report of it: nobody could keep one.
 _HEADERS: Final = {"Vary": "Accept", "Cache-Control": "no-store"}
 
@@ -23,7 +23,7 @@ async def get_report(request: web.Request) -> web.Response:
     """`?from=&to=` are days of the campaign's zone, both included; `format=json|csv` wins over Accept."""
     ref = CampaignRef.parse(request.match_info["id"])
     accepted = "csv" if prefers_csv(request.headers.get("Accept", "")) else "json"
-    as_csv = choice_parameter(request, "format", accepted, _FORMATS) == "csv"
+    as_csv = choice_parameter(request, "format", accepted, FORMATS) == "csv"
     table = choice_parameter(request, "table", TABLES[0], TABLES)
     async with (
         primary(request) as connection,

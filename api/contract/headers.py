@@ -1,0 +1,53 @@
+"""Headers of answers, and which of them come with which status."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from api import errors
+
+_TEXT: Final = {"type": "string"}
+
+#: In answers, by name.
+HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Allow": {"description": "The methods that this path has.", "schema": _TEXT, "required": True},
+    "Cache-Control": {"description": "How long the answer may be kept.", "schema": _TEXT, "required": True},
+    "Content-Disposition": {"description": "A file name.", "schema": _TEXT, "required": True},
+    "ETag": {
+        "description": "The version of what was answered: for `If-Match`, or `If-None-Match`.",
+        "schema": _TEXT,
+        "required": True,
+        "example": '"3"',
+    },
+    "Location": {
+        "description": "The path of what was made.",
+        "schema": _TEXT,
+        "required": True,
+        "example": "/v1/admin/campaigns/17",
+    },
+    "Retry-After": {
+        "description": "Ask again after so many seconds.",
+        "schema": {"type": "integer", "minimum": 0},
+        "required": True,
+        "example": 1,
+    },
+    "Vary": {
+        "description": "The headers of the request on which the answer depends.",
+        "schema": _TEXT,
+        "required": True,
+        "example": "Accept",
+    },
+    "WWW-Authenticate": {
+        "description": "The scheme that is asked for.",
+        "schema": _TEXT,
+        "required": True,
+        "example": "Bearer",
+    },
+}
+
+#: With every problem of a status.
+OF_PROBLEMS: Final[Mapping[int, tuple[str, ...]]] = {
+    errors.UNAUTHORIZED.status: ("WWW-Authenticate",),
+    errors.METHOD_NOT_ALLOWED.status: ("Allow",),
+    429: ("Retry-After",),
+    errors.UNAVAILABLE.status: ("Retry-After",),
+}
