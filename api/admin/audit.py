@@ -8,7 +8,7 @@ import asyncpg
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.admin.body import text_parameter, wrong_parameter
+from api.admin.body import parameter, text_parameter, wrong_parameter
 from api.admin.database import primary
 from api.admin.documents import plain
 from api.admin.pages import asked_page, ids_to, page_answer
@@ -29,7 +29,7 @@ async def list_audit(request: web.Request) -> web.Response:
     page = asked_page(request, "entries", ids_to(MAX_ID))
     who = text_parameter(request, "who")
     kind, subject = _what(text_parameter(request, "what"))
-    since = _since(text_parameter(request, "since"))
+    since = _since(parameter(request, "since", "")) if "since" in request.query else None
     async with primary(request) as connection:
         rows = await connection.fetch(_LIST, page.after, page.rows, who, kind, subject, since)
     return page_answer(request, page, rows, _document, place="id")
@@ -53,9 +53,9 @@ def _what(text: str | None) -> tuple[str | None, str | None]:
     return kind, subject or None
 
 
-def _since(text: str | None) -> datetime | None:
+def _since(text: str) -> datetime:
     try:
-        return None if text is None else _INSTANT.validate_python(text)
+        return _INSTANT.validate_python(text)
     except ValidationError:
         raise wrong_parameter(
             "since", "must be a date, a time and an offset, such as 2026-11-23T00:00:00Z"

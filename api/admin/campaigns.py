@@ -32,7 +32,8 @@ _READ_ONLY: Final = ("id", "created_at", "updated_at")
 async def list_campaigns(request: web.Request) -> web.Response:
     """`?limit=1..200&cursor=&status=&placement=` → {"campaigns": […], "next_cursor"}, by ascending id."""
     page = asked_page(request, "campaigns", ids_to(MAX_ID))
-    status = choice_parameter(request, "status", "", _STATUSES) or None
+    # One that is there and empty is a script's slip, and would list more than was meant.
+    status = choice_parameter(request, "status", "live", _STATUSES) if "status" in request.query else None
     placement = text_parameter(request, "placement")
     async with primary(request) as connection:
         rows = await store.list_campaigns(

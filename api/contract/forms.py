@@ -17,6 +17,8 @@ from buffer.contract import USER_ID_MAX_CHARACTERS
 UserId = Annotated[
     str, Field(min_length=1, max_length=USER_ID_MAX_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]
+#: Of the page before; empty for the first page.
+LastUserId = Annotated[str, Field(max_length=USER_ID_MAX_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Attribute = Annotated[str, Field(max_length=256)]
 PageLimit = Annotated[int, Field(ge=PAGE_LIMITS[0], le=PAGE_LIMITS[-1])]

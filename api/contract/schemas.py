@@ -48,8 +48,15 @@ def _bare(schema: Any) -> Any:
         return [_bare(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
+    bare = {
         name: value if name in _DATA else _bare(value)
         for name, value in schema.items()
         if not (name == _TITLE and isinstance(value, str))
     }
+    return _with_names(bare) if "patternProperties" in bare else bare
+
+
+def _with_names(schema: Schema) -> Schema:
+    """Pydantic would let names that don't match the pattern have any value; clients know no patterns."""
+    ((pattern, value),) = schema.pop("patternProperties").items()
+    return {**schema, "additionalProperties": value, "propertyNames": {"pattern": pattern}}

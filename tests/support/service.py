@@ -20,6 +20,18 @@ ADMIN_KEY = "the-admin-key-of-the-tests"
 USER_SECRET = "the-user-secret-of-the-tests-is-long-enough"
 TOKEN_SECRET = "the-token-secret-of-the-tests"
 
+
+def offline_config() -> ApiConfig:
+    """Of an application that is looked at, and never started."""
+    return ApiConfig(
+        primary_dsn="postgresql://nowhere/",
+        replica_dsn="",
+        admin_key=ADMIN_KEY,
+        token_secrets=(TOKEN_SECRET,),
+        user_jwt_secret=USER_SECRET,
+    )
+
+
 ServiceFactory = Callable[..., Awaitable["Service"]]
 
 

@@ -20,7 +20,7 @@ OPERATIONS: Final = {
         parameters=(
             forms.PAGE_LIMIT,
             Parameter(
-                "after", forms.UserId, "Those after this id: `next` of the page before.", example="ani"
+                "after", forms.LastUserId, "Those after this id: `next` of the page before.", example="ani"
             ),
         ),
         answers=[Answer(200, "A page.", answers.TestUserPage, {"test_users": [_ANI], "next": None})],

@@ -1,0 +1,110 @@
+"""`python -m tests.contract`: attack a real service with requests made from its own document.
+
+Exit codes: 0 nothing was found; 1 something was, and is printed; 2 wrong arguments.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import aiohttp
+import typer
+
+from api.access.table import SCOPES
+from tayang.user_token import mint
+from tests.adversity.drills.stack import Stack, running_stack
+from tests.adversity.ground import own_cluster
+from tests.contract.attack import Counts, attack
+from tests.support.directories import servers_directory
+from tests.support.service import ADMIN_KEY, USER_SECRET
+
+#: The phase that goes through each operation's limits one by one: it is the same in every round.
+_ALL: Final = "examples,coverage,fuzzing,stateful"
+_RANDOM: Final = "fuzzing,stateful"
+
+
+@dataclass(frozen=True)
+class Round:
+    """`who` calls: a user and an administrator, a service that acts for users, or nobody."""
+
+    who: str
+    phases: str
+    max_examples: int
+
+
+def rounds() -> Iterator[Round]:
+    """Without an end."""
+    yield Round("user", _ALL, 50)
+    yield Round("nobody", _ALL, 10)
+    while True:
+        yield Round("service", _RANDOM, 200)
+        yield Round("user", _RANDOM, 200)
+
+
+def main(
+    *,
+    requests: Annotated[int, typer.Option(min=1, help="Attack until there were so many.")] = 50_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first round; the next has the next.")] = 1,
+) -> None:
+    """Attack a service of its own, and print what was asked and what came back."""
+    raise SystemExit(0 if asyncio.run(_attack(requests, seed)) else 1)
+
+
+async def _attack(requests: int, seed: int) -> bool:
+    with servers_directory("tayang-contract-") as directory:
+        async with (
+            own_cluster(directory) as (cluster, servers),
+            running_stack(cluster, servers, directory / "stack", workers=1) as stack,
+        ):
+            await stack.create_campaign("always", placement="home")
+            keys = await _secrets(stack)
+            found, passed = Counter[tuple[str, str, str]](), True
+            for number, each in enumerate(rounds(), start=seed):
+                key, jwt = keys[each.who]
+                outcome = await attack(
+                    stack.shell.url, directory, seed=number, max_examples=each.max_examples,
+                    key=key, jwt=jwt, phases=each.phases,
+                )  # fmt: skip
+                found += outcome.counts
+                passed &= outcome.passed
+                _print_round(number, each, outcome.requests, found.total())
+                if not outcome.passed:
+                    typer.echo(outcome.output)
+                if found.total() >= requests or not outcome.requests:
+                    break
+    _print_summary(found)
+    return passed and found.total() >= requests
+
+
+async def _secrets(stack: Stack) -> dict[str, tuple[str | None, str | None]]:
+    """Key and JWT of each who calls."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with (
+        aiohttp.ClientSession(stack.shell.url, headers=headers) as session,
+        session.post("/v1/admin/keys", json={"name": "contract", "scopes": list(SCOPES)}) as response,
+    ):
+        key = str((await response.json())["key"])
+    jwt = mint(USER_SECRET, "ani")
+    return {"user": (ADMIN_KEY, jwt), "service": (key, None), "nobody": (None, None)}
+
+
+def _print_round(number: int, each: Round, requests: int, total: int) -> None:
+    typer.echo(
+        f"seed {number:>3}  {each.who:<8} {each.phases:<36} {requests:>7,} requests  {total:>8,} in all"
+    )
+
+
+def _print_summary(found: Counts) -> None:
+    for title, place in (("status", 1), ("caller", 2), ("operation", 0)):
+        counts: Counter[str] = Counter()
+        for key, number in found.items():
+            counts[key[place]] += number
+        typer.echo(f"\nby {title}")
+        for name, number in sorted(counts.items()):
+            typer.echo(f"  {name:<44} {number:>8,}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
