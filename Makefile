@@ -9,13 +9,15 @@ BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+CONTRACT_VENV := .venv-contract
+CONTRACT_STAMP := $(CONTRACT_VENV)/.installed
 # The dev lock holds all of the runtime lock: where it is installed, running needs nothing more.
 READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos mutations drills simulations lock clean
+.PHONY: help run test lint fmt bench chaos mutations drills contract simulations lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ chaos: $(DEV_STAMP) ## Attack a service for 200 rounds, and audit every impressi
 mutations: $(DEV_STAMP) ## Send 10,000 mutated requests over every route, and look at every answer (some minutes)
 	@exec $(PYTHON) -m tests.adversity.mutations $(ARGS)
 
+# For instance ARGS="--requests 5000 --seed 7".
+contract: $(DEV_STAMP) $(CONTRACT_STAMP) ## A generated client, and 50,000 requests made from /openapi.json (half an hour)
+	@exec $(PYTHON) -m tests.contract --client $(CONTRACT_VENV)/bin $(ARGS)
+
 drills: $(DEV_STAMP) ## Measure what docs/guarantees.md promises (about half an hour)
 	$(PYTHON) -m tests.adversity.drills.overshoot
 	$(PYTHON) -m tests.adversity.drills.hard_budget
@@ -68,14 +74,16 @@ simulations: $(DEV_STAMP) ## The engine alone: 200,000 cases against the oracle,
 	$(PYTHON) -m tests.simulations.guard
 
 # With the indexes of this machine and without their addresses (docs/decisions/0002).
-lock: $(DEV_STAMP) ## Write both lock files again, from pyproject.toml
+lock: $(DEV_STAMP) ## Write the lock files again, from pyproject.toml and requirements-contract.in
 	$(BIN)/uv pip compile pyproject.toml --extra embedded --group build --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate -o requirements.lock >/dev/null
 	$(BIN)/uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate -c requirements.lock -o requirements-dev.lock >/dev/null
+	$(BIN)/uv pip compile requirements-contract.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate -o requirements-contract.lock >/dev/null
 
 clean: ## Remove .venv and the caches (the data in .tayang stays)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) $(CONTRACT_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN_STAMP): requirements.lock pyproject.toml $(PYTHON)
@@ -83,6 +91,13 @@ $(RUN_STAMP): requirements.lock pyproject.toml $(PYTHON)
 
 $(DEV_STAMP): requirements-dev.lock requirements.lock pyproject.toml $(PYTHON)
 	$(call install,requirements-dev.lock)
+
+# The client's generator has pins that are not ours.
+$(CONTRACT_STAMP): requirements-contract.lock $(PYTHON)
+	@echo "Installing $< into $(CONTRACT_VENV)"
+	@$(PYTHON) -m venv --clear $(CONTRACT_VENV)
+	@$(CONTRACT_VENV)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
 
 define install
 @echo "Installing $(1) into $(VENV) (a minute or two, only now and when it changes)"

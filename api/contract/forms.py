@@ -19,6 +19,8 @@ UserId = Annotated[
 ]
 #: Of the page before; empty for the first page.
 LastUserId = Annotated[str, Field(max_length=USER_ID_MAX_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+#: A body that is streamed; by this format generated clients take it from a file.
+Lines = Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Attribute = Annotated[str, Field(max_length=256)]
 PageLimit = Annotated[int, Field(ge=PAGE_LIMITS[0], le=PAGE_LIMITS[-1])]

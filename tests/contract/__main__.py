@@ -1,4 +1,6 @@
-"""`python -m tests.contract`: attack a real service with requests made from its own document.
+"""`python -m tests.contract`: a generated client does the main job, then a service is attacked.
+
+With requests that schemathesis makes from its own document, until there were so many.
 
 Exit codes: 0 nothing was found; 1 something was, and is printed; 2 wrong arguments.
 """
@@ -7,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 
 import aiohttp
@@ -17,6 +20,7 @@ from tayang.user_token import mint
 from tests.adversity.drills.stack import Stack, running_stack
 from tests.adversity.ground import own_cluster
 from tests.contract.attack import Counts, attack
+from tests.contract.generated.run import ClientError, run_client
 from tests.support.directories import servers_directory
 from tests.support.service import ADMIN_KEY, USER_SECRET
 
@@ -47,33 +51,54 @@ def main(
     *,
     requests: Annotated[int, typer.Option(min=1, help="Attack until there were so many.")] = 50_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the first round; the next has the next.")] = 1,
+    client: Annotated[
+        Path | None,
+        typer.Option(help="Where openapi-python-client and its python are; without it no client."),
+    ] = None,
 ) -> None:
     """Attack a service of its own, and print what was asked and what came back."""
-    raise SystemExit(0 if asyncio.run(_attack(requests, seed)) else 1)
+    raise SystemExit(0 if asyncio.run(_run(requests, seed, client)) else 1)
 
 
-async def _attack(requests: int, seed: int) -> bool:
+async def _run(requests: int, seed: int, client: Path | None) -> bool:
     with servers_directory("tayang-contract-") as directory:
         async with (
             own_cluster(directory) as (cluster, servers),
             running_stack(cluster, servers, directory / "stack", workers=1) as stack,
         ):
-            await stack.create_campaign("always", placement="home")
-            keys = await _secrets(stack)
-            found, passed = Counter[tuple[str, str, str]](), True
-            for number, each in enumerate(rounds(), start=seed):
-                key, jwt = keys[each.who]
-                outcome = await attack(
-                    stack.shell.url, directory, seed=number, max_examples=each.max_examples,
-                    key=key, jwt=jwt, phases=each.phases,
-                )  # fmt: skip
-                found += outcome.counts
-                passed &= outcome.passed
-                _print_round(number, each, outcome.requests, found.total())
-                if not outcome.passed:
-                    typer.echo(outcome.output)
-                if found.total() >= requests or not outcome.requests:
-                    break
+            worked = client is None or await _client_works(stack, client, directory)
+            return await _attack(stack, directory, requests, seed) and worked
+
+
+async def _client_works(stack: Stack, client: Path, directory: Path) -> bool:
+    jwt = mint(USER_SECRET, "ani")
+    try:
+        said = await run_client(client, stack.shell.url, directory, admin_key=ADMIN_KEY, user_jwt=jwt)
+    except ClientError as error:
+        typer.echo(str(error))
+        return False
+    typer.echo(said.strip())
+    return True
+
+
+async def _attack(stack: Stack, directory: Path, requests: int, seed: int) -> bool:
+    """Round by round, until there were so many requests; whether nothing was found."""
+    await stack.create_campaign("always", placement="home")
+    secrets = await _secrets(stack)
+    found, passed = Counter[tuple[str, str, str]](), True
+    for number, each in enumerate(rounds(), start=seed):
+        key, jwt = secrets[each.who]
+        outcome = await attack(
+            stack.shell.url, directory, seed=number, max_examples=each.max_examples,
+            key=key, jwt=jwt, phases=each.phases,
+        )  # fmt: skip
+        found += outcome.counts
+        passed &= outcome.passed
+        _print_round(number, each, outcome.requests, found.total())
+        if not outcome.passed:
+            typer.echo(outcome.output)
+        if found.total() >= requests or not outcome.requests:
+            break
     _print_summary(found)
     return passed and found.total() >= requests
 

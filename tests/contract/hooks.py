@@ -21,7 +21,8 @@ class UndocumentedCode(Failure):
 
 @schemathesis.serializer("text/csv")
 def _csv(_context: Any, value: Any) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
+    data = getattr(value, "data", value)  # of what it makes for the format `binary`
+    return data if isinstance(data, bytes) else str(data).encode(errors="surrogatepass")
 
 
 @schemathesis.check

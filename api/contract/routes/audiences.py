@@ -30,7 +30,7 @@ OPERATIONS: Final = {
                 "mode", Mode, "What becomes of those that are in it already (`replace`).", example="add"
             ),
         ],
-        body=Body(str, "user_id\nani\nbudi\n", media_types=("text/csv",)),
+        body=Body(forms.Lines, "user_id\nani\nbudi\n", media_types=("text/csv",)),
         answers=[
             Answer(
                 200,
