@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from api.admin.campaigns import PAGE_LIMITS
+from api.admin.campaigns import DEFAULT_PAGE, PAGE_LIMITS
 from api.campaigns.fields import SLUG, Instant
 from api.campaigns.model import CampaignIn
 from api.campaigns.policy import PolicyIn
@@ -112,7 +112,7 @@ CONTEXT: Final = (
     Parameter(
         "placement", Placement, "The place in the app, as in the campaign.", required=True, example="home"
     ),
-    Parameter("limit", PopupLimit, f"At most so many popups ({LIMIT_DEFAULT}).", example=5),
+    Parameter("limit", PopupLimit, f"At most so many popups; {LIMIT_DEFAULT} if left out.", example=5),
     Parameter("platform", Attribute, "For targeting.", example="android"),
     Parameter("app_version", Attribute, "For targeting.", example="5.2.1"),
     Parameter("locale", Attribute, "For targeting.", example="id-ID"),
@@ -161,4 +161,6 @@ REPLACES: Final = (
     "What is left out gets its default. The version that was read must be named, as `If-Match` or as "
     "`version`. Sent again after a lost answer it gives 200 again."
 )
-PAGE_LIMIT: Final = Parameter("limit", PageLimit, "At most so many in a page (50).", example=50)
+PAGE_LIMIT: Final = Parameter(
+    "limit", PageLimit, f"At most so many in a page; {DEFAULT_PAGE} if left out.", example=50
+)

@@ -27,7 +27,10 @@ OPERATIONS: Final = {
         parameters=[
             forms.CAMPAIGN,
             Parameter(
-                "mode", Mode, "What becomes of those that are in it already (`replace`).", example="add"
+                "mode",
+                Mode,
+                "What becomes of those that are in it already; `replace` if left out.",
+                example="add",
             ),
         ],
         body=Body(forms.Lines, "user_id\nani\nbudi\n", media_types=("text/csv",)),

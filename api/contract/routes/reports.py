@@ -103,7 +103,10 @@ OPERATIONS: Final = {
             _TO,
             Parameter("format", forms.one_of(FORMATS), "Wins over `Accept`.", example="json"),
             Parameter(
-                "table", forms.one_of(TABLES), f"Which part, as CSV (`{TABLES[0]}`).", example=TABLES[0]
+                "table",
+                forms.one_of(TABLES),
+                f"Which part, as CSV; `{TABLES[0]}` if left out.",
+                example=TABLES[0],
             ),
         ),
         answers=[
