@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import resources
 from typing import Final
 
@@ -34,6 +33,10 @@ class Contract:
     openapi: File
     page: File
     style: File
+
+
+#: One for each application of the process.
+_KNOWN: Final[dict[frozenset[str], Contract]] = {}
 
 
 def contract_routes() -> list[web.RouteDef]:
@@ -69,11 +72,14 @@ def routes_of(app: web.Application) -> frozenset[str]:
 
 
 async def _contract(request: web.Request) -> Contract:
-    # Some 0.1 s of work, once: in a thread, since others are waiting for popups.
-    return await asyncio.to_thread(_made, routes_of(request.app))
+    routes = routes_of(request.app)
+    known = _KNOWN.get(routes)
+    if known is None:
+        # Some 0.1 s of work, once: in a thread, since others are waiting for popups.
+        known = _KNOWN[routes] = await asyncio.to_thread(_made, routes)
+    return known
 
 
-@lru_cache(maxsize=4)
 def _made(routes: frozenset[str]) -> Contract:
     described = document(routes)
     style = resources.files("api.contract").joinpath("style.css").read_bytes()
