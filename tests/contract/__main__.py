@@ -41,6 +41,7 @@ class Round:
 def rounds() -> Iterator[Round]:
     """Without an end."""
     yield Round("user", _ALL, 50)
+    yield Round("service", _ALL, 50)
     yield Round("nobody", _ALL, 10)
     while True:
         yield Round("service", _RANDOM, 200)
