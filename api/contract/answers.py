@@ -35,6 +35,7 @@ class Problem(BaseModel):
     )
     bad_lines: int = Field(default=0, description="with `audience_invalid`")
     current_version: int = Field(default=0, description="with `version_conflict`")
+    limited: str = Field(default="", description="with `rate_limited`: whose rate it is")
     max_bytes: int = Field(default=0, description="with `too_large`")
 
 
@@ -90,7 +91,7 @@ class Campaign(model.Campaign):
 
 class CampaignPage(BaseModel):
     campaigns: list[Campaign] = Field(description="by ascending id")
-    next: int | None = Field(description="the `after` of the next page; null on the last")
+    next_cursor: str | None = Field(description="the `cursor` of the next page; null on the last")
 
 
 class Policy(policy.Policy):
@@ -140,7 +141,7 @@ class TestUser(BaseModel):
 
 class TestUserPage(BaseModel):
     test_users: list[TestUser] = Field(description="by ascending id")
-    next: str | None = Field(description="the `after` of the next page; null on the last")
+    next_cursor: str | None = Field(description="the `cursor` of the next page; null on the last")
 
 
 class AuditEntry(BaseModel):
@@ -156,7 +157,7 @@ class AuditEntry(BaseModel):
 
 class AuditPage(BaseModel):
     entries: list[AuditEntry] = Field(description="the newest first")
-    next: int | None = Field(description="the `cursor` of the next page; null on the last")
+    next_cursor: str | None = Field(description="the `cursor` of the next page; null on the last")
 
 
 class Key(BaseModel):
@@ -176,7 +177,7 @@ class NewKey(Key):
 
 class KeyPage(BaseModel):
     keys: list[Key] = Field(description="by ascending id")
-    next: str | None = Field(description="the `after` of the next page; null on the last")
+    next_cursor: str | None = Field(description="the `cursor` of the next page; null on the last")
 
 
 class Health(BaseModel):

@@ -18,6 +18,8 @@ Document = dict[str, Any]
 #: Of a request to any path.
 _EVERYWHERE: Final = (
     errors.BAD_REQUEST,
+    errors.BAD_PARAMETER,
+    errors.EXPECTATION_FAILED,
     errors.METHOD_NOT_ALLOWED,
     errors.REQUEST_TIMEOUT,
     errors.HEAD_TOO_LARGE,
@@ -27,10 +29,11 @@ _EVERYWHERE: Final = (
 )
 _WITH_CREDENTIALS: Final = (errors.UNAUTHORIZED, errors.FORBIDDEN, errors.UNAVAILABLE)
 _WITH_JSON: Final = (errors.BAD_JSON,)
-_WITH_BODY: Final = (errors.TOO_LARGE,)
+_WITH_BODY: Final = (errors.TOO_LARGE, errors.UNSUPPORTED_ENCODING)
+_OF_USERS: Final = (errors.RATE_LIMITED,)
 _WITH_PATH: Final = (errors.NOT_FOUND,)
-_WITH_QUERY: Final = (errors.BAD_PARAMETER,)
 
+_UNCHANGED: Final = "It is still what `If-None-Match` names."
 _ABOUT: Final = """\
 Tayang decides which campaign popups a mobile user sees now, and never shows one more often than
 its caps allow.
@@ -76,7 +79,7 @@ def codes_of(route: str, operation: Operation) -> list[Code]:
     found += _WITH_BODY if body is not None else ()
     found += _WITH_JSON if body is not None and body.media_types[-1].endswith("json") else ()
     found += _WITH_PATH if "path" in places or "campaign" in _names(operation) else ()
-    found += _WITH_QUERY if "query" in places else ()
+    found += _OF_USERS if access.users else ()
     return sorted(set(found), key=lambda code: (code.status, code.code))
 
 
@@ -133,6 +136,8 @@ class _Writer:
                 written[name]["content"] |= self._problems[refusal]["content"]
             else:
                 written[name] = {"$ref": f"#/components/responses/{refusal}"}
+        if "ETag" in written.get("200", {}).get("headers", {}) and route.startswith("GET "):
+            written["304"] = {"description": _UNCHANGED, "headers": _headers(["ETag"])}
         return dict(sorted(written.items()))
 
     def _answer(self, answer: Answer, content: Document) -> Document:

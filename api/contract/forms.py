@@ -5,25 +5,23 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from api.admin.campaigns import DEFAULT_PAGE, PAGE_LIMITS
+from api.admin.pages import DEFAULT_ROWS, MAX_ROWS
 from api.campaigns.fields import SLUG, Instant
 from api.campaigns.model import CampaignIn
 from api.campaigns.policy import PolicyIn
 from api.contract.words import Parameter
 from api.http.context import LIMIT_DEFAULT, LIMIT_MAX
-from api.http.events import EVENTS_MAX
+from api.http.submission import EVENTS_MAX
 from buffer.contract import USER_ID_MAX_CHARACTERS
 
 UserId = Annotated[
     str, Field(min_length=1, max_length=USER_ID_MAX_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]
-#: Of the page before; empty for the first page.
-LastUserId = Annotated[str, Field(max_length=USER_ID_MAX_CHARACTERS, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 #: A body that is streamed; by this format generated clients take it from a file.
 Lines = Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Attribute = Annotated[str, Field(max_length=256)]
-PageLimit = Annotated[int, Field(ge=PAGE_LIMITS[0], le=PAGE_LIMITS[-1])]
+PageLimit = Annotated[int, Field(ge=1, le=MAX_ROWS)]
 PopupLimit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 Placement = Annotated[str, Field(min_length=1, max_length=256)]
 #: The service keeps tokens under 320 characters; one that is longer is refused as malformed.
@@ -162,5 +160,6 @@ REPLACES: Final = (
     "`version`. Sent again after a lost answer it gives 200 again."
 )
 PAGE_LIMIT: Final = Parameter(
-    "limit", PageLimit, f"At most so many in a page; {DEFAULT_PAGE} if left out.", example=50
+    "limit", PageLimit, f"At most so many in a page; {DEFAULT_ROWS} if left out.", example=50
 )
+CURSOR: Final = Parameter("cursor", Text, "`next_cursor` of the page before, as it is.")

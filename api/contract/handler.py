@@ -12,6 +12,7 @@ from aiohttp import web
 from api.access.guard import guarded
 from api.contract.document import document
 from api.contract.page import page
+from api.http.negotiation import negotiated
 
 _CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -46,20 +47,21 @@ def contract_routes() -> list[web.RouteDef]:
             web.get("/openapi.json", get_openapi),
             web.get("/docs", get_docs),
             web.get("/docs/style.css", get_style),
-        ]
+        ],
+        around=negotiated,
     )
 
 
 async def get_openapi(request: web.Request) -> web.Response:
-    return _answer(request, (await _contract(request)).openapi)
+    return _answer((await _contract(request)).openapi)
 
 
 async def get_docs(request: web.Request) -> web.Response:
-    return _answer(request, (await _contract(request)).page)
+    return _answer((await _contract(request)).page)
 
 
 async def get_style(request: web.Request) -> web.Response:
-    return _answer(request, (await _contract(request)).style)
+    return _answer((await _contract(request)).style)
 
 
 def routes_of(app: web.Application) -> frozenset[str]:
@@ -94,15 +96,11 @@ def _file(body: bytes, content_type: str) -> File:
     return File(body, content_type, hashlib.sha256(body).hexdigest()[:32])
 
 
-def _answer(request: web.Request, file: File) -> web.Response:
-    known = {each.value for each in request.if_none_match or ()}
+def _answer(file: File) -> web.Response:
     headers = {
         "ETag": f'"{file.etag}"',
         "Cache-Control": "no-cache",  # kept, and asked about
         "Content-Security-Policy": _CSP,
-        "X-Content-Type-Options": "nosniff",
     }
-    if known & {file.etag, "*"}:
-        return web.Response(status=304, headers=headers)
     charset = "utf-8" if file.content_type.startswith("text/") else None
     return web.Response(body=file.body, headers=headers, content_type=file.content_type, charset=charset)

@@ -7,7 +7,7 @@ from api import errors
 
 _TEXT: Final = {"type": "string"}
 
-#: In answers, by name.
+#: In answers, by name. `required`: it always comes.
 HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Allow": {"description": "The methods that this path has.", "schema": _TEXT, "required": True},
     "Cache-Control": {"description": "How long the answer may be kept.", "schema": _TEXT, "required": True},
@@ -18,11 +18,27 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "required": True,
         "example": '"3"',
     },
+    "Link": {
+        "description": 'The next page (`rel="next"`), if there is one.',
+        "schema": _TEXT,
+        "required": False,
+    },
     "Location": {
         "description": "The path of what was made.",
         "schema": _TEXT,
         "required": True,
         "example": "/v1/admin/campaigns/17",
+    },
+    "RateLimit": {
+        "description": "How many requests are left, and when there are more.",
+        "schema": _TEXT,
+        "required": False,
+        "example": '"user";r=0;t=2',
+    },
+    "RateLimit-Policy": {
+        "description": "How many there may be.",
+        "schema": _TEXT,
+        "required": False,
     },
     "Retry-After": {
         "description": "Ask again after so many seconds.",
@@ -48,6 +64,6 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
 OF_PROBLEMS: Final[Mapping[int, tuple[str, ...]]] = {
     errors.UNAUTHORIZED.status: ("WWW-Authenticate",),
     errors.METHOD_NOT_ALLOWED.status: ("Allow",),
-    429: ("Retry-After",),
+    errors.RATE_LIMITED.status: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     errors.UNAVAILABLE.status: ("Retry-After",),
 }

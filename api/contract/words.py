@@ -46,7 +46,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Answer:
-    """`form` None: no body. `headers`: names of `api.contract.headers.HEADERS` that always come."""
+    """`form` None: no body. `headers`: names of `api.contract.headers.HEADERS`."""
 
     status: int
     description: str

@@ -83,7 +83,8 @@ class Caller:
 
     def _check(self, operation: dict[str, Any], response: Any, answer: Any) -> None:
         told = resolved(self._document, operation["responses"][str(response.status)])
-        missing = {name for name in told.get("headers", {}) if name not in response.headers}
+        headers = {name: resolved(self._document, header) for name, header in told.get("headers", {}).items()}
+        missing = {name for name in headers if headers[name]["required"] and name not in response.headers}
         assert not missing, (operation["operationId"], missing)
         if "content" not in told:
             assert answer == ""
@@ -169,10 +170,15 @@ async def test_it_is_asked_for_once(service: Service) -> None:
             etag, body = response.headers["ETag"], await response.read()
             assert response.status == 200
             assert body
-        for known, status in ((etag, 304), (f'"other", W/{etag}', 304), ("*", 304), ('"other"', 200)):
+        for known, status in (
+            (etag, 304),
+            (f'"other", W/{etag.removeprefix("W/")}', 304),
+            ("*", 304),
+            ('"other"', 200),
+        ):
             async with service.client.get(path, headers={"If-None-Match": known}) as response:
                 assert response.status == status, known
-                assert response.headers["ETag"] == etag
+                assert response.headers["ETag"].removeprefix("W/") == etag.removeprefix("W/")
                 assert await response.read() == (b"" if status == 304 else body)
 
 

@@ -15,7 +15,7 @@ OPERATIONS: Final = {
         "Audiences",
         "How many users are in a campaign's audience",
         parameters=[forms.CAMPAIGN],
-        answers=[Answer(200, "The size.", answers.AudienceSize, {"members": 999950})],
+        answers=[Answer(200, "The size.", answers.AudienceSize, {"members": 999950}, headers=["ETag"])],
     ),
     f"PUT {_PATH}": Operation(
         "uploadAudience",

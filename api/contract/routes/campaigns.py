@@ -1,12 +1,9 @@
 """Campaigns."""
 
-from typing import Annotated, Final
-
-from pydantic import Field
+from typing import Final
 
 from api import errors
 from api.admin.previews import PreviewIn
-from api.admin.store import MAX_ID
 from api.campaigns.model import CampaignIn
 from api.contract import answers, forms
 from api.contract.routes.examples import CAMPAIGN, CAMPAIGN_IN
@@ -41,16 +38,19 @@ OPERATIONS: Final = {
         "Campaigns, by ascending id",
         parameters=(
             forms.PAGE_LIMIT,
-            Parameter(
-                "after",
-                Annotated[int, Field(ge=0, le=MAX_ID)],
-                "Those after this id: `next` of the page before.",
-                example=0,
-            ),
+            forms.CURSOR,
             Parameter("status", _STATUS, "Only those with it.", example="live"),
             Parameter("placement", forms.Text, "Only those for it.", example="home"),
         ),
-        answers=[Answer(200, "A page.", answers.CampaignPage, {"campaigns": [CAMPAIGN], "next": None})],
+        answers=[
+            Answer(
+                200,
+                "A page.",
+                answers.CampaignPage,
+                {"campaigns": [CAMPAIGN], "next_cursor": None},
+                headers=["ETag", "Link"],
+            )
+        ],
     ),
     "POST /v1/admin/campaigns": Operation(
         "createCampaign",

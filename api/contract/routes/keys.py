@@ -43,9 +43,17 @@ OPERATIONS: Final = {
         "API keys, by ascending id; never their texts",
         parameters=(
             forms.PAGE_LIMIT,
-            Parameter("after", forms.Text, "Those after this id: `next` of the page before.", example=""),
+            forms.CURSOR,
         ),
-        answers=[Answer(200, "A page.", answers.KeyPage, {"keys": [_KEY], "next": None})],
+        answers=[
+            Answer(
+                200,
+                "A page.",
+                answers.KeyPage,
+                {"keys": [_KEY], "next_cursor": None},
+                headers=["ETag", "Link"],
+            )
+        ],
     ),
     "POST /v1/admin/keys": Operation(
         "createKey",

@@ -45,7 +45,6 @@ OPERATIONS: Final = {
         "This document",
         answers=[
             Answer(200, "OpenAPI 3.1.", dict[str, Any], {"openapi": "3.1.0"}, headers=_STATIC),
-            Answer(304, "It is still the one of `If-None-Match`.", headers=_STATIC),
         ],
     ),
     "GET /docs": Operation(
@@ -54,7 +53,6 @@ OPERATIONS: Final = {
         "This document as a page",
         answers=[
             Answer(200, "The page.", str, "<!doctype html>", media_type="text/html", headers=_STATIC),
-            Answer(304, "It is still the one of `If-None-Match`.", headers=_STATIC),
         ],
     ),
     "GET /docs/style.css": Operation(
@@ -63,7 +61,6 @@ OPERATIONS: Final = {
         "How the page looks",
         answers=[
             Answer(200, "The style sheet.", str, ":root {}", media_type="text/css", headers=_STATIC),
-            Answer(304, "It is still the one of `If-None-Match`.", headers=_STATIC),
         ],
     ),
 }

@@ -54,9 +54,7 @@ OPERATIONS: Final = {
                 example="campaign:ramadan-sale",
             ),
             Parameter("since", Instant, "A time with an offset.", example="2026-11-01T00:00:00Z"),
-            Parameter(
-                "cursor", Annotated[int, Field(ge=1, le=2**63 - 1)], "`next` of the page before.", example=17
-            ),
+            forms.CURSOR,
             forms.PAGE_LIMIT,
         ),
         answers=[
@@ -77,8 +75,9 @@ OPERATIONS: Final = {
                             "after": {"status": "live", "version": 2},
                         }
                     ],
-                    "next": None,
+                    "next_cursor": None,
                 },
+                headers=["ETag", "Link"],
             )
         ],
     ),

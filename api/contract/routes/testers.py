@@ -19,11 +19,17 @@ OPERATIONS: Final = {
         "Test users, by ascending id",
         parameters=(
             forms.PAGE_LIMIT,
-            Parameter(
-                "after", forms.LastUserId, "Those after this id: `next` of the page before.", example="ani"
-            ),
+            forms.CURSOR,
         ),
-        answers=[Answer(200, "A page.", answers.TestUserPage, {"test_users": [_ANI], "next": None})],
+        answers=[
+            Answer(
+                200,
+                "A page.",
+                answers.TestUserPage,
+                {"test_users": [_ANI], "next_cursor": None},
+                headers=["ETag", "Link"],
+            )
+        ],
     ),
     f"PUT {_PATH}": Operation(
         "putTestUser",

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from tayang_client import AuthenticatedClient
 from tayang_client.api.app import get_popups, post_impressions, post_interactions
 from tayang_client.api.audiences import get_audience_size, upload_audience
 from tayang_client.api.audit_log import list_audit
@@ -51,6 +50,8 @@ from tayang_client.models import (
     VariantContent,
 )
 from tayang_client.types import File
+
+from tayang_client import AuthenticatedClient
 
 _KEY: Final = "generated"
 _WAIT_SECONDS: Final = 20.0
