@@ -19,7 +19,7 @@ from api.access.table import SCOPES
 from tayang.user_token import mint
 from tests.adversity.drills.stack import Stack, running_stack
 from tests.adversity.ground import own_cluster
-from tests.contract.attack import Counts, attack
+from tests.contract.attack import Counts, Outcome, attack
 from tests.contract.generated.run import ClientError, run_client
 from tests.support.directories import servers_directory
 from tests.support.service import ADMIN_KEY, USER_SECRET
@@ -85,16 +85,15 @@ async def _client_works(stack: Stack, client: Path, directory: Path) -> bool:
 async def _attack(stack: Stack, directory: Path, requests: int, seed: int) -> bool:
     """Round by round, until there were so many requests; whether nothing was found."""
     await stack.create_campaign("always", placement="home")
-    secrets = await _secrets(stack)
     found, passed = Counter[tuple[str, str, str]](), True
     for number, each in enumerate(rounds(), start=seed):
-        key, jwt = secrets[each.who]
+        key, jwt = await _secrets(stack, each.who)
         outcome = await attack(
             stack.shell.url, directory, seed=number, max_examples=each.max_examples,
             key=key, jwt=jwt, phases=each.phases,
         )  # fmt: skip
         found += outcome.counts
-        passed &= outcome.passed
+        passed &= outcome.passed and (each.who == "nobody" or _was_let_in(outcome))
         _print_round(number, each, outcome.requests, found.total())
         if not outcome.passed:
             typer.echo(outcome.output)
@@ -104,16 +103,28 @@ async def _attack(stack: Stack, directory: Path, requests: int, seed: int) -> bo
     return passed and found.total() >= requests
 
 
-async def _secrets(stack: Stack) -> dict[str, tuple[str | None, str | None]]:
-    """Key and JWT of each who calls."""
+async def _secrets(stack: Stack, who: str) -> tuple[str | None, str | None]:
+    """Key and JWT. A service's key is a new one, and no administrator's: an attack revokes what it can."""
+    if who == "nobody":
+        return None, None
+    if who == "user":
+        return ADMIN_KEY, mint(USER_SECRET, "ani")
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    scopes = [scope for scope in SCOPES if scope != "admin"]
     async with (
         aiohttp.ClientSession(stack.shell.url, headers=headers) as session,
-        session.post("/v1/admin/keys", json={"name": "contract", "scopes": list(SCOPES)}) as response,
+        session.post("/v1/admin/keys", json={"name": "contract", "scopes": scopes}) as response,
     ):
-        key = str((await response.json())["key"])
-    jwt = mint(USER_SECRET, "ani")
-    return {"user": (ADMIN_KEY, jwt), "service": (key, None), "nobody": (None, None)}
+        return str((await response.json())["key"]), None
+
+
+def _was_let_in(outcome: Outcome) -> bool:
+    """Whether most requests got past the guard: else nothing was attacked."""
+    refused = sum(number for (_, status, _), number in outcome.counts.items() if status == "401")
+    if 2 * refused < outcome.requests:
+        return True
+    typer.echo(f"{refused:,} of {outcome.requests:,} requests were refused as a stranger's")
+    return False
 
 
 def _print_round(number: int, each: Round, requests: int, total: int) -> None:
