@@ -17,10 +17,10 @@ READY_TO_RUN := $(if $(wildcard $(DEV_STAMP)),$(DEV_STAMP),$(RUN_STAMP))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: help run test lint fmt bench chaos mutations drills contract simulations lock clean
+.PHONY: help run test lint fmt bench load load-ui chaos mutations drills contract simulations lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # exec: tayang alone handles Ctrl-C and SIGTERM, and its exit code is the recipe's.
 run: $(READY_TO_RUN) ## Start everything: embedded PostgreSQL, API, backoffice, maintenance, examples
@@ -39,8 +39,16 @@ fmt: $(DEV_STAMP) ## Format the code, and correct what can be corrected
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEV_STAMP) ## Measure this machine
-	$(PYTHON) -m loadtests.bench
+# For instance ARGS="--only http --rounds 3"; exec, as below.
+bench: $(DEV_STAMP) ## Measure this machine, beside the old design and Redis
+	@exec $(PYTHON) -m loadtests.bench $(ARGS)
+
+# For instance ARGS="--shape spike --rate 600 --seconds 60"; its exit code names the gate that failed.
+load: $(DEV_STAMP) ## Two minutes of phones (Locust) at 2,000 requests/s, with gates
+	@exec $(PYTHON) -m loadtests.load $(ARGS)
+
+load-ui: $(DEV_STAMP) ## The same phones, started and watched in Locust's web UI
+	@exec $(PYTHON) -m loadtests.load --ui-port 8089 $(ARGS)
 
 # For instance ARGS="--only kill-backend --rounds 20 --seed 7"; exec: it alone handles Ctrl-C.
 chaos: $(DEV_STAMP) ## Attack a service for 200 rounds, and audit every impression

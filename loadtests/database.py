@@ -20,6 +20,7 @@ class Database:
     """Context manager: a session on the primary and one on the replica."""
 
     def __init__(self, service: Service) -> None:
+        self._dsn = service.primary_dsn
         self._primary = _connect(service.primary_dsn)
         self._replica = _connect(service.replica_dsn)
 
@@ -29,6 +30,10 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self._primary.close()
         self._replica.close()
+
+    def session(self) -> psycopg.Connection[Any]:
+        """Another one on the primary; the caller closes it."""
+        return _connect(self._dsn)
 
     def version(self) -> str:
         return str(self._value("SHOW server_version"))

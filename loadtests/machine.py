@@ -17,10 +17,12 @@ _PACKAGES: Final = ("tayang", "aiohttp", "uvloop", "asyncpg", "pydantic", "pyjwt
 _GIT_SECONDS: Final = 10
 
 
-def describe(postgresql: str, load_before: tuple[float, float, float]) -> dict[str, Any]:
+def describe(
+    postgresql: str, load_before: tuple[float, float, float], module: str = "loadtests.bench"
+) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
         "commit": commit(),
         "cpu": _cpu(),
         "cores": psutil.cpu_count(),

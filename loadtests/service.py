@@ -31,9 +31,10 @@ class BenchError(Exception):
 
 
 class Service:
-    """Context manager: a fresh embedded primary and replica, one api worker, maintenance; gone at the end."""
+    """Context manager: a fresh embedded primary and replica, api workers, maintenance; gone at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = workers
         self.user_secret = secrets.token_urlsafe(32)
         self._admin_key = secrets.token_urlsafe(24)
         self._directory = Path(tempfile.mkdtemp(prefix="tayang-bench-"))
@@ -68,13 +69,17 @@ class Service:
         return self._variables["TAYANG_REPLICA_DSN"]
 
     def pids(self) -> dict[str, int]:
-        """api, maintenance, primary, replica (the postmasters)."""
+        """The api worker (the first one), maintenance, primary, replica (the postmasters)."""
         return {
             "api": self._part("worker"),
             "maintenance": self._part("maintain"),
             "primary": self._postmaster("primary"),
             "replica": self._postmaster("replica"),
         }
+
+    def workers(self) -> list[int]:
+        """The processes of all api workers."""
+        return self._parts("worker")
 
     @property
     def admin_headers(self) -> dict[str, str]:
@@ -181,19 +186,25 @@ class Service:
             "TAYANG_DATA_DIR": str(self._data_dir),
             "TAYANG_HTTP_PORT": "0",
             "TAYANG_BACKOFFICE_PORT": "0",
-            "TAYANG_WORKERS": "1",
+            "TAYANG_WORKERS": str(self._workers),
             "TAYANG_ADMIN_KEY": self._admin_key,
             "TAYANG_USER_JWT_SECRET": self.user_secret,
             "TAYANG_USER_MAX_REQUESTS_PER_SECOND": "1e6",
         }
 
     def _part(self, command: str) -> int:
+        for pid in self._parts(command):
+            return pid
+        raise BenchError(f"'tayang up' has no process 'tayang {command}'")
+
+    def _parts(self, command: str) -> list[int]:
         assert self._process is not None
+        found = []
         for child in psutil.Process(self._process.pid).children():
             with suppress(psutil.Error):
                 if command in child.cmdline()[1:5]:
-                    return int(child.pid)
-        raise BenchError(f"'tayang up' has no process 'tayang {command}'")
+                    found.append(int(child.pid))
+        return found
 
     def _postmaster(self, name: str) -> int:
         return int((self._data_dir / name / "postmaster.pid").read_text().split("\n", 1)[0])

@@ -5,6 +5,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loadtests.figures import AIMS, TARGETS, TITLES, HttpFigures, MergeFigures, spread
 
@@ -107,3 +108,16 @@ def _aim(http: HttpFigures, target: str) -> str:
     if target not in AIMS:
         return ""
     return f"≥ {AIMS[target]:.2f}: {'reached' if http.reached(target) else 'NOT reached'}"
+
+
+def text_table(title: str, rows: list[list[str]]) -> str:
+    """One table as plain text; the first row holds the headings."""
+    console = Console(width=_PLAIN_WIDTH, color_system=None)
+    table = Table(*rows[0], title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows[1:]:
+        table.add_row(*(Text(cell) for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()

@@ -1,0 +1,159 @@
+"""What Locust saw: latencies by stage and name, and on disk what the service acknowledged."""
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from loadtests.locust.stages import Stage, at
+
+IMPRESSION: Final = 1
+KINDS: Final = {"click": 2, "dismiss": 3}
+ACKNOWLEDGED: Final = "acknowledged.bin"
+UNANSWERED: Final = "unanswered.bin"
+#: An impression id and a kind.
+ENTRY_BYTES: Final = 17
+#: So many characters of a token are its version, its key and the impression id.
+_ID_CHARACTERS: Final = 24
+_BUCKETS_PER_MS: Final = 20
+_ERRORS_MAX: Final = 50
+
+
+class Latencies:
+    """Counts in steps of 0.05 ms: as much memory for a million answers as for a thousand."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+        self.count = 0
+
+    def add(self, milliseconds: float) -> None:
+        self._buckets[int(milliseconds * _BUCKETS_PER_MS)] += 1
+        self.count += 1
+
+    def percentile(self, percent: float) -> float:
+        """Milliseconds that so many per cent do not exceed, rounded up to the next step; 0 without any."""
+        left = self.count * percent / 100
+        for bucket in sorted(self._buckets):
+            left -= self._buckets[bucket]
+            if left <= 1e-9:
+                return (bucket + 1) / _BUCKETS_PER_MS
+        return 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        return {
+            "count": self.count,
+            "p50_ms": self.percentile(50),
+            "p95_ms": self.percentile(95),
+            "p99_ms": self.percentile(99),
+            "max_ms": self.percentile(100),
+        }
+
+
+class Record:
+    """`now` counts the seconds since the first stage began."""
+
+    def __init__(self, plan: Sequence[Stage], now: Callable[[], float]) -> None:
+        self._plan = plan
+        self._now = now
+        self._stages = {stage.name: _StageRecord(stage) for stage in plan}
+        self.messages: Counter[str] = Counter()
+
+    def answered(self, name: str, milliseconds: float, error: object) -> None:
+        stage = at(self._plan, self._now())
+        if error is not None and (len(self.messages) < _ERRORS_MAX or f"{name}: {error}" in self.messages):
+            self.messages[f"{name}: {error}"] += 1
+        if stage is not None:
+            self._stages[stage.name].add(name, milliseconds, failed=error is not None)
+
+    def late(self, milliseconds: float) -> None:
+        """A request was sent so long after it was due."""
+        stage = at(self._plan, self._now())
+        if stage is not None:
+            self._stages[stage.name].late.add(max(0.0, milliseconds))
+
+    def line(self) -> str:
+        """How it stands, for a terminal."""
+        elapsed = self._now()
+        stage = at(self._plan, elapsed)
+        if stage is None:
+            return f"{elapsed:5.0f} s  over; the last visits end"
+        record = self._stages[stage.name]
+        return (
+            f"{elapsed:5.0f} s  {stage.name:9} {stage.rate:,.0f}/s: {record.all.count:,} requests, "
+            f"p50 {record.all.percentile(50):.2f} ms, p99 {record.all.percentile(99):.2f} ms, "
+            f"{record.errors:,} errors, sent late by {record.late.percentile(99):.1f} ms (p99)"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "stages": [self._stages[stage.name].as_dict() for stage in self._plan if stage.measured],
+            "messages": dict(self.messages.most_common()),
+        }
+
+
+class _StageRecord:
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._names: dict[str, Latencies] = {}
+        self._errors: Counter[str] = Counter()
+        self.all = Latencies()
+        self.late = Latencies()
+
+    @property
+    def errors(self) -> int:
+        return self._errors.total()
+
+    def add(self, name: str, milliseconds: float, *, failed: bool) -> None:
+        self.all.add(milliseconds)
+        self._names.setdefault(name, Latencies()).add(milliseconds)
+        if failed:
+            self._errors[name] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self._stage.name,
+            "gated": self._stage.gated,
+            "seconds": self._stage.seconds,
+            "target_per_second": self._stage.rate,
+            "achieved_per_second": self.all.count / self._stage.seconds,
+            "errors": self.errors,
+            "all": self.all.as_dict(),
+            "late": self.late.as_dict(),
+            "names": {
+                name: {**self._names[name].as_dict(), "errors": self._errors[name]}
+                for name in sorted(self._names)
+            },
+        }
+
+
+class Ledger:
+    """Context manager: what was acknowledged, and what was sent and got no answer, in two files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._acknowledged = (directory / ACKNOWLEDGED).open("wb")
+        self._unanswered = (directory / UNANSWERED).open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._acknowledged.close()
+        self._unanswered.close()
+
+    def acknowledged(self, events: Iterable[tuple[str, int]]) -> None:
+        """Tokens and kinds that a 202 accepted; what is sent again stands there again."""
+        for token, kind in events:
+            self._acknowledged.write(_entry(token, kind))
+
+    def unanswered(self, events: Iterable[tuple[str, int]]) -> None:
+        """May be counted, or may not: 503, or the connection broke."""
+        for token, kind in events:
+            self._unanswered.write(_entry(token, kind))
+
+
+def _entry(token: str, kind: int) -> bytes:
+    return base64.urlsafe_b64decode(token[:_ID_CHARACTERS])[2:18] + bytes([kind])
