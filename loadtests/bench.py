@@ -16,18 +16,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import redis
 
 from loadtests import machine
+from loadtests.baselines.redis_server import REMEDY, available
 from loadtests.catalog import set_up_catalog
 from loadtests.database import Database
 from loadtests.figures import AIMS, HttpFigures, MergeFigures
 from loadtests.generator import LoadError
 from loadtests.http_part import measure_http
 from loadtests.merge_part import measure_merge
+from loadtests.picture import draw
 from loadtests.plan import FULL, QUICK, Plan
 from loadtests.progress import Progress
 from loadtests.report import markdown
 from loadtests.service import BenchError, Service
+from loadtests.systems import BASELINES
 from loadtests.tables import show
 
 _REPORT: Final = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -40,26 +44,33 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop in order, as after Ctrl-C
     progress = Progress()
     try:
-        result, text = _measure(arguments, progress)
+        plan = _plan(arguments)
+        about, http, merge = _measure(arguments, plan, progress)
     except (BenchError, LoadError) as error:
         progress.say(f"failed: {error}")
         return 1
     except KeyboardInterrupt:
         progress.say("interrupted; everything was stopped")
         return _INTERRUPTED
+    if arguments.json:
+        print(json.dumps(_as_dict(plan, about, http, merge)))
+    else:
+        show(http, merge)
     if arguments.report is not None:
         arguments.report.parent.mkdir(parents=True, exist_ok=True)
-        arguments.report.write_text(text)
+        arguments.report.write_text(markdown(plan, about, http, merge, arguments.report.stem))
+        if http is not None and http.points:
+            draw(http.points, arguments.report.with_suffix(".svg"))
         progress.say(f"written: {arguments.report}")
-    if arguments.json:
-        print(json.dumps(result))
     return 0
 
 
-def _measure(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], str]:
-    plan = QUICK if arguments.quick else FULL
-    if arguments.rounds:
-        plan = replace(plan, rounds=arguments.rounds)
+def _measure(
+    arguments: argparse.Namespace, plan: Plan, progress: Progress
+) -> tuple[dict[str, Any], HttpFigures | None, MergeFigures | None]:
+    baselines = [name for name in BASELINES if name not in arguments.without]
+    if arguments.only != "merge" and "redis" in baselines and not available():
+        raise BenchError(REMEDY)  # at once, and not after minutes
     load_before = os.getloadavg()
     http: HttpFigures | None = None
     merge: MergeFigures | None = None
@@ -71,15 +82,24 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> tuple[dict[st
         with progress.step("50 live campaigns"):
             campaigns = set_up_catalog(service, plan)
         if arguments.only != "merge":
-            http = measure_http(plan, service, database, campaigns, progress)
+            http = measure_http(plan, service, database, campaigns, progress, baselines=baselines)
         if arguments.only != "http":
             seeded = plan.users if http else 0
             merge = measure_merge(plan, service, database, campaigns, progress, seeded_users=seeded)
         about = machine.describe(database.version(), load_before)
         progress.say("measured; stopping everything")
-    if not arguments.json:
-        show(http, merge)
-    return _as_dict(plan, about, http, merge), markdown(plan, about, http, merge)
+    return about, http, merge
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    plan = QUICK if arguments.quick else FULL
+    return replace(
+        plan,
+        rounds=arguments.rounds or plan.rounds,
+        measure_seconds=arguments.seconds or plan.measure_seconds,
+        connections=arguments.connections or plan.connections,
+        curve=() if arguments.no_curves else plan.curve,
+    )
 
 
 @contextmanager
@@ -87,7 +107,7 @@ def _told(service: Service) -> Iterator[None]:
     """A failure of the database or of a connection says what the service says about it."""
     try:
         yield
-    except (psycopg.Error, OSError) as error:
+    except (psycopg.Error, redis.RedisError, OSError) as error:
         raise BenchError(f"{error}; the service's log: {service.last_words()}") from error
 
 
@@ -98,8 +118,9 @@ def _as_dict(
         "machine": about,
         "plan": asdict(plan),
         "http": asdict(http) if http else None,
-        "aims": {target: {"aim": aim, "ratios": http.ratios(target), "reached": http.reached(target)}
-                 for target, aim in AIMS.items()} if http else None,
+        "aims": [{"target": target, "yardstick": other, "aim": AIMS[target, other],
+                  "ratios": http.ratios(target, other), "reached": http.reached(target, other)}
+                 for target, other in http.aims] if http else None,
         "merge": asdict(merge) if merge else None,
     }  # fmt: skip
 
@@ -111,6 +132,14 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=("http", "merge"), help="one of the two parts")
     parser.add_argument("--rounds", type=_positive, help=f"rounds of the HTTP part ({FULL.rounds})")
+    parser.add_argument(
+        "--seconds", type=_seconds, help=f"measured in each turn of the HTTP part ({FULL.measure_seconds:g})"
+    )
+    parser.add_argument("--connections", type=_positive, help=f"of the rounds ({FULL.connections})")
+    parser.add_argument(
+        "--without", choices=BASELINES, action="append", default=[], help="leave out a baseline"
+    )
+    parser.add_argument("--no-curves", action="store_true", help="no throughput against p99")
     parser.add_argument("--json", action="store_true", help="print the result as JSON instead of tables")
     parser.add_argument(
         "--report",
@@ -121,6 +150,13 @@ def _arguments() -> argparse.Namespace:
     if arguments.report is None and not arguments.quick and arguments.only is None:
         arguments.report = _REPORT
     return arguments
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return number
 
 
 def _positive(text: str) -> int:

@@ -1,57 +1,59 @@
-"""GET and POST beside the bare handler, in turns, so that a slow minute of the machine hits all three."""
+"""GET and POST of Tayang and of what it is compared with, in turns: a slow minute of the machine hits all."""
 
-import asyncio
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
-import uvloop
-
-from loadtests.bare_process import Address, BareHandler, bare_handler
-from loadtests.cores import Split, Usage, cpu_seconds, pin, unpin
+from loadtests.cores import Split, Usage, pin, unpin
 from loadtests.database import Database
-from loadtests.figures import TARGETS, HttpFigures, HttpRun, percentile
-from loadtests.generator import LoadResult, OnAnswer, Request, closed_loop
+from loadtests.figures import HttpFigures, Point
 from loadtests.plan import Plan
 from loadtests.progress import Progress
 from loadtests.service import BenchError, Service
-from loadtests.traffic import Population, bare_gets
-
-_STATUS: Final = {"bare": 200, "bare_long": 200, "get": 200, "post": 202}
+from loadtests.systems import System, systems
+from loadtests.traffic import Population
+from loadtests.turns import Turns, run_load
 
 
 def measure_http(
-    plan: Plan, service: Service, database: Database, campaigns: list[int], progress: Progress
+    plan: Plan,
+    service: Service,
+    database: Database,
+    campaigns: list[int],
+    progress: Progress,
+    *,
+    baselines: Sequence[str],
 ) -> HttpFigures:
     """Seed, harvest tokens, then the rounds. Raises BenchError or LoadError; then there are no figures."""
-    with progress.step(f"counts of {plan.users:,} users"):
-        database.seed(0, plan.users, campaigns)
-        database.tidy()
-    with progress.step(f"JWTs of {plan.users:,} users"):
-        population = Population(plan.users, service.user_secret, service.address)
-    with progress.step("one GET of each user: the JWTs get known, the tokens are kept"):
-        left_out = _harvest(plan, service, population)
-    progress.say(f"{population.served / plan.users:.2f} popups a GET, {len(population.tokens):,} tokens")
-    before = service.metrics()
-    with bare_handler() as bare, _pinned(service, bare.pid) as split:
+    with ExitStack() as stack:
+        population = _population(plan, service, database, campaigns, progress)
+        running = stack.enter_context(systems(service, database, baselines, progress))
+        left_out = _make_known(plan, service, population, running, progress)
+        popups_a_get = population.served / plan.users
+        progress.say(f"{popups_a_get:.2f} popups a GET, {len(population.tokens):,} tokens")
+        split = stack.enter_context(_pinned(running))
         progress.say(str(split))
-        bench = _Rounds(plan, service, database, population, bare, split, progress)
-        usage = Usage.now()
-        runs = tuple(bench.run(number) for number in range(1, plan.rounds + 1))
+        turns = Turns(
+            plan, database, population, running, campaigns, split, progress,
+            lambda: _harvest(plan, service, population),
+        )  # fmt: skip
+        held, before, usage = _stored(running, database), service.metrics(), Usage.now()
+        targets = turns.targets()
+        runs = tuple(turns.run(target, number) for number in _rounds(plan) for target in targets)
         foreign, stolen = Usage.now().foreign_share(usage), Usage.now().stolen_share(usage)
-    _check_log(database, bench.confirmed)
-    figures = HttpFigures(
-        runs=tuple(run for in_round in runs for run in in_round),
-        pinning=str(split),
-        popups_a_get=population.served / plan.users,
-        replica_share=_replica_share(before, service.metrics()),
-        left_out=left_out,
-        confirmed=bench.confirmed,
-        foreign_share=foreign,
-        stolen_share=stolen,
-    )
+        points = _curves(turns, plan, targets, progress)
+        _check_stored(running, database, held, turns.confirmed)
+        figures = HttpFigures(
+            targets=targets,
+            runs=runs,
+            points=points,
+            pinning=str(split),
+            popups_a_get=popups_a_get,
+            replica_share=_replica_share(before, service.metrics()),
+            left_out=left_out,
+            confirmed=turns.confirmed["tayang"],
+            foreign_share=foreign,
+            stolen_share=stolen,
+        )
     if figures.disturbed:
         progress.say(
             f"not quiet: {foreign:.1%} of the CPU went to other processes, {stolen:.1%} to other guests"
@@ -59,111 +61,77 @@ def measure_http(
     return figures
 
 
+def _rounds(plan: Plan) -> range:
+    return range(1, plan.rounds + 1)
+
+
+def _curves(turns: Turns, plan: Plan, targets: Sequence[str], progress: Progress) -> tuple[Point, ...]:
+    """All targets with one connection, then all with two …; the bare handler with the long requests only."""
+    points = []
+    for connections in plan.curve:
+        with progress.step(f"{connections} connections"):
+            points += [turns.point(target, connections) for target in targets if target != "bare"]
+    return tuple(points)
+
+
+def _population(
+    plan: Plan, service: Service, database: Database, campaigns: list[int], progress: Progress
+) -> Population:
+    with progress.step(f"counts of {plan.users:,} users"):
+        database.seed(0, plan.users, campaigns)
+        database.tidy()
+    with progress.step(f"JWTs of {plan.users:,} users"):
+        return Population(plan.users, service.user_secret, service.address)
+
+
+def _make_known(
+    plan: Plan, service: Service, population: Population, running: Mapping[str, System], progress: Progress
+) -> dict[str, float]:
+    """Every JWT to every system, as a service knows those of its users; returns what GETs leave out."""
+    with progress.step("one GET of each user: the JWTs get known, the tokens are kept"):
+        left_out = _harvest(plan, service, population)
+    for name, system in running.items():
+        if system.impressions is not None:
+            with progress.step(f"one request of each user to {name}: the JWTs get known there"):
+                run_load(system.address, population.whoami(), plan, "get")
+    return left_out
+
+
 def _harvest(plan: Plan, service: Service, population: Population) -> dict[str, float]:
     """Collect tokens; returns how many campaigns a GET leaves out, by reason."""
     before = service.metrics()
+    population.served = 0
     load = run_load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
     population.mix_tokens()
     return _left_out(before, service.metrics(), load.answers)
 
 
-@dataclass
-class _Rounds:
-    plan: Plan
-    service: Service
-    database: Database
-    population: Population
-    bare: BareHandler
-    split: Split
-    progress: Progress
-    confirmed: int = 0
-
-    def run(self, number: int) -> list[HttpRun]:
-        return [self._measure(target, number) for target in TARGETS]
-
-    def _measure(self, target: str, number: int) -> HttpRun:
-        bare = target.startswith("bare")
-        server = "bare" if bare else "api"
-        address = self.bare.address if bare else self.service.address
-        pids = {"bare": self.bare.pid} if bare else self.service.pids()
-        pids["generator"] = os.getpid()
-        before = _cpu(pids)
-        load = run_load(address, self._requests(target), self.plan, target, timed=True)
-        loaded = _cpu(pids)
-        if target == "post":
-            self.confirmed += load.answers
-        # What a POST starts is over when it is merged and replayed: that is part of its price.
-        self.database.settle()
-        after = _cpu(pids)
-        busy = {name: loaded[name] - before[name] for name in pids}
-        run = HttpRun(
-            target=target,
-            round=number,
-            requests_per_second=len(load.latencies) / load.window_seconds,
-            p50_ms=1000 * percentile(load.latencies, 50),
-            p99_ms=1000 * percentile(load.latencies, 99),
-            requests=load.answers,
-            server_busy=busy[server] / load.elapsed_seconds,
-            others_busy=_share(sum(busy.values()) - busy[server], load, self.split),
-            cpu_seconds={name: 1000 * (after[name] - before[name]) / load.answers for name in pids},
-        )
-        self.progress.say(
-            f"round {number}  {target:9} {run.requests_per_second:9,.0f}/s   p50 {run.p50_ms:5.2f} ms   "
-            f"p99 {run.p99_ms:5.2f} ms   server {run.server_busy:4.0%} busy, others {run.others_busy:4.0%}"
-        )
-        return run
-
-    def _requests(self, target: str) -> Iterator[Request]:
-        if target == "bare":
-            return bare_gets(self.bare.address)
-        return self.population.posts() if target == "post" else self.population.gets()
-
-
-def run_load(
-    address: Address,
-    requests: Iterator[Request],
-    plan: Plan,
-    target: str,
-    on_answer: OnAnswer | None = None,
-    *,
-    timed: bool = False,
-) -> LoadResult:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(
-            closed_loop(
-                address,
-                requests,
-                connections=plan.connections,
-                expected_status=_STATUS[target],
-                warm_up_seconds=plan.warm_up_seconds if timed else 0.0,
-                measure_seconds=plan.measure_seconds if timed else None,
-                on_answer=on_answer,
-            )
-        )
-
-
 @contextmanager
-def _pinned(service: Service, bare_pid: int) -> Iterator[Split]:
-    split = pin([service.pids()["api"], bare_pid])
+def _pinned(running: Mapping[str, System]) -> Iterator[Split]:
+    split = pin([system.pids[system.server] for system in running.values()])
     try:
         yield split
     finally:
         unpin(split.tested | split.others)
 
 
-def _check_log(database: Database, confirmed: int) -> None:
+def _stored(running: Mapping[str, System], database: Database) -> dict[str, int]:
+    return {
+        name: system.impressions() if system.impressions else database.impressions()
+        for name, system in running.items()
+        if name != "bare"
+    }
+
+
+def _check_stored(
+    running: Mapping[str, System], database: Database, before: Mapping[str, int], confirmed: Mapping[str, int]
+) -> None:
     """A figure for impressions that were not stored would be worthless."""
-    stored = database.impressions()
-    if stored != confirmed:
-        raise BenchError(f"{confirmed} impressions were confirmed, {stored} are in the log")
-
-
-def _cpu(pids: dict[str, int]) -> dict[str, float]:
-    return {name: cpu_seconds(pid) for name, pid in pids.items()}
-
-
-def _share(seconds: float, load: LoadResult, split: Split) -> float:
-    return seconds / load.elapsed_seconds / len(split.others) if split.others else 0.0
+    for name, stored in _stored(running, database).items():
+        if stored - before[name] != confirmed[name]:
+            raise BenchError(
+                f"{name}: {confirmed[name]} impressions were confirmed, {stored - before[name]} are stored"
+            )
 
 
 def _replica_share(before: dict[str, float], after: dict[str, float]) -> float:

@@ -13,7 +13,17 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]
 
 _ROOT: Final = Path(__file__).parent.parent
-_PACKAGES: Final = ("tayang", "aiohttp", "uvloop", "asyncpg", "pydantic", "pyjwt", "cryptography")
+_PACKAGES: Final = (
+    "tayang",
+    "aiohttp",
+    "uvloop",
+    "asyncpg",
+    "pydantic",
+    "pyjwt",
+    "cryptography",
+    "redis",
+    "hiredis",
+)
 _GIT_SECONDS: Final = 10
 
 

@@ -19,11 +19,11 @@ from loadtests.cores import cpu_seconds, pin, unpin
 from loadtests.database import Database
 from loadtests.figures import percentile
 from loadtests.generator import LoadError
-from loadtests.http_part import run_load
 from loadtests.plan import FULL, QUICK, Plan
 from loadtests.progress import Progress
 from loadtests.service import BenchError, Service
 from loadtests.traffic import Population
+from loadtests.turns import run_load
 
 MANY: Final = 5_000
 #: Issue 4: at least this share of the throughput with 50.

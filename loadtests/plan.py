@@ -8,6 +8,8 @@ class Plan:
     """`users` have counts, JWTs and tokens; the merge part adds users with counts up to `merge_users`."""
 
     connections: int
+    curve: tuple[int, ...]  # connections of each point of the curves
+    curve_seconds: float  # of each point
     users: int
     rounds: int
     warm_up_seconds: float
@@ -18,7 +20,9 @@ class Plan:
 
 
 FULL = Plan(
-    connections=32,
+    connections=64,
+    curve=(1, 2, 4, 8, 16, 32, 64, 128),
+    curve_seconds=2.0,
     users=100_000,
     rounds=5,
     warm_up_seconds=1.0,
@@ -29,6 +33,8 @@ FULL = Plan(
 )
 QUICK = Plan(
     connections=8,
+    curve=(1, 4),
+    curve_seconds=0.2,
     users=2_000,
     rounds=1,
     warm_up_seconds=0.1,

@@ -1,13 +1,14 @@
 """The result on a terminal."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.figures import AIMS, TARGETS, TITLES, HttpFigures, MergeFigures, spread
+from loadtests.figures import AIMS, TITLES, HttpFigures, MergeFigures, Point, spread
 
 #: Characters a line for a file or a pipe: no cell is broken.
 _PLAIN_WIDTH: Final = 140
@@ -30,7 +31,13 @@ def sections(http: HttpFigures | None, merge: MergeFigures | None) -> list[tuple
     """Tables as (title, rows); the first row holds the headings."""
     tables = []
     if http:
-        tables += [("Requests per second", requests(http)), ("CPU seconds per 1,000 requests", cpu(http))]
+        tables += [
+            ("Requests per second", requests(http)),
+            ("Ratios, of the same round", ratios(http)),
+            ("CPU seconds per 1,000 requests", cpu(http)),
+        ]
+        if http.points:
+            tables.append(("Requests per second (p99 ms), by connections", curves(http.points)))
     if merge:
         tables.append((f"Merge, {merge.counted_rows:,} rows already counted", merges(merge)))
     return tables
@@ -47,10 +54,10 @@ def requests(http: HttpFigures) -> list[list[str]]:
         "others busy",
         "of bare",
         "of bare, by CPU",
-        "aim",
+        "WAL bytes",
     ]
     rows = [head]
-    for target in TARGETS:
+    for target in http.targets:
         runs = http.of(target)
         rates = [run.requests_per_second for run in runs]
         rows.append(
@@ -64,16 +71,16 @@ def requests(http: HttpFigures) -> list[list[str]]:
                 f"{statistics.median(run.others_busy for run in runs):.0%}",
                 f"{statistics.median(http.ratios(target)):.3f}",
                 f"{http.cpu_ratio(target):.3f}",
-                _aim(http, target),
+                _wal(http, target),
             ]
         )
     return rows
 
 
 def cpu(http: HttpFigures) -> list[list[str]]:
-    parts = ("bare", "api", "primary", "replica", "maintenance", "generator")
+    parts = ("bare", "api", "primary", "replica", "maintenance", "redis", "generator")
     rows = [["", *parts]]
-    for target in TARGETS:
+    for target in http.targets:
         runs = http.of(target)
         seconds = [
             f"{statistics.median(run.cpu_seconds[part] for run in runs):.4f}"
@@ -104,10 +111,39 @@ def merges(merge: MergeFigures) -> list[list[str]]:
     return rows
 
 
-def _aim(http: HttpFigures, target: str) -> str:
-    if target not in AIMS:
-        return ""
-    return f"≥ {AIMS[target]:.2f}: {'reached' if http.reached(target) else 'NOT reached'}"
+def ratios(http: HttpFigures) -> list[list[str]]:
+    rows = [["", "median", "least", "most", "by CPU", "aim", ""]]
+    for target, other in http.aims:
+        found = http.ratios(target, other)
+        rows.append(
+            [
+                f"{TITLES[target]} by {TITLES[other]}",
+                f"{statistics.median(found):.3f}",
+                f"{min(found):.3f}",
+                f"{max(found):.3f}",
+                f"{http.cpu_ratio(target, other):.3f}",
+                f"≥ {AIMS[target, other]:.2f}",
+                "reached" if http.reached(target, other) else "NOT reached",
+            ]
+        )
+    return rows
+
+
+def curves(points: Sequence[Point]) -> list[list[str]]:
+    connections = sorted({point.connections for point in points})
+    rows = [["", *(str(number) for number in connections)]]
+    for target in dict.fromkeys(point.target for point in points):
+        found = {point.connections: point for point in points if point.target == target}
+        cells = [
+            f"{found[number].requests_per_second:,.0f} ({found[number].p99_ms:.1f})" for number in connections
+        ]
+        rows.append([TITLES[target], *cells])
+    return rows
+
+
+def _wal(http: HttpFigures, target: str) -> str:
+    found = [run.wal_bytes for run in http.of(target) if run.wal_bytes is not None]
+    return f"{statistics.median(found):,.0f}" if found else ""
 
 
 def text_table(title: str, rows: list[list[str]]) -> str:

@@ -36,14 +36,20 @@ class Population:
 
     def posts(self) -> Iterator[Request]:
         """One POST for each token left, until none is."""
-        tokens, jwts, host = self.tokens, self._jwts, self._host
-        while tokens:
-            number, token = tokens.pop()
-            body = b'{"token":"%b"}' % token
+        while self.tokens:
+            yield self._post(*self.tokens.pop())
+
+    def posts_of(self, campaigns: Sequence[int]) -> Iterator[Request]:
+        """POSTs without end for a baseline, whose tokens are the campaigns' ids: any user, any campaign."""
+        tokens = [str(campaign).encode() for campaign in campaigns]
+        for number in cycle(self._shuffled()):
+            yield self._post(number, self._random.choice(tokens))
+
+    def whoami(self) -> Iterator[Request]:
+        """One cheap request of each user to a baseline: it verifies the JWT, and remembers it."""
+        for number, token in enumerate(self._jwts):
             yield (
-                b"POST /v1/impressions HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n"
-                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (host, jwts[number], len(body), body),
+                b"GET /v1/me HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n\r\n" % (self._host, token),
                 number,
             )
 
@@ -55,6 +61,15 @@ class Population:
 
     def mix_tokens(self) -> None:
         self._random.shuffle(self.tokens)
+
+    def _post(self, number: int, token: bytes) -> Request:
+        body = b'{"token":"%b"}' % token
+        return (
+            b"POST /v1/impressions HTTP/1.1\r\nHost: %b\r\nAuthorization: Bearer %b\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (self._host, self._jwts[number], len(body), body),
+            number,
+        )
 
     def _gets(self, numbers: Iterable[int]) -> Iterator[Request]:
         jwts, host = self._jwts, self._host

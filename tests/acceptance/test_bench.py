@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
+from loadtests.baselines.redis_server import available
 from loadtests.generator import LoadError, closed_loop, parse
 from tests.support.waiting import until
 
@@ -80,30 +81,45 @@ def directory() -> Iterator[Path]:
 async def test_a_quick_run_measures_reports_and_stops_everything(directory: Path) -> None:
     report = directory / "docs" / "benchmarks.md"
 
-    async with bench(directory, "--json", "--report", str(report)) as process:
+    without = () if available() else ("--without", "redis")
+    async with bench(directory, "--json", "--report", str(report), *without) as process:
         output, progress = await asyncio.wait_for(process.communicate(), 90)
 
     assert process.returncode == 0, progress.decode()
     result = json.loads(output)
-    assert {run["target"] for run in result["http"]["runs"]} == {"bare", "bare_long", "get", "post"}
+    targets = {"bare", "bare_long", "get", "post", "old_design_get", "old_design_post"}
+    if available():
+        targets |= {"redis_get", "redis_post"}
+    assert {run["target"] for run in result["http"]["runs"]} == targets
+    assert {point["target"] for point in result["http"]["points"]} == targets - {"bare"}
     assert all(run["requests_per_second"] > 0 for run in result["http"]["runs"])
     assert all(run["p50_ms"] <= run["p99_ms"] for run in result["http"]["runs"])
     assert result["http"]["popups_a_get"] > 0
-    assert result["http"]["confirmed"] == sum(
+    assert result["http"]["confirmed"] > sum(
         run["requests"] for run in result["http"]["runs"] if run["target"] == "post"
     )
-    assert set(result["aims"]) == {"get", "post"}
+    assert {aim["target"] for aim in result["aims"]} == {"get", "post"}
+    assert {"bare", "old_design_get"} <= {aim["yardstick"] for aim in result["aims"]}
     assert len(result["merge"]["series"]) == 6
     assert all(run["wal_bytes"] > 0 for series in result["merge"]["series"] for run in series["runs"])
     text = report.read_text()
-    for expected in ("`--quick` run", "## Aims", "of bare", "spread", result["machine"]["commit"]):
+    assert "Tayang" in report.with_suffix(".svg").read_text()
+    for expected in (
+        "`--quick` run",
+        "## Aims",
+        "of bare",
+        "spread",
+        "GET, old design",
+        "benchmarks.svg",
+        result["machine"]["commit"],
+    ):
         assert expected in text
     assert left_in(directory) == []
     assert names_in(directory) == ["docs"]
 
 
 async def test_ctrl_c_stops_everything(directory: Path) -> None:
-    async with bench(directory) as process:
+    async with bench(directory, "--without", "redis") as process:
         await until(lambda: any("worker" in line for line in started_by(process.pid)), "the api worker runs")
         process.send_signal(signal.SIGINT)
         _, progress = await asyncio.wait_for(process.communicate(), 60)
