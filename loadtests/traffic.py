@@ -17,11 +17,14 @@ _SEED: Final = 7
 
 
 class Population:
-    """`count` users with JWTs; `tokens` are the popups that were served to them and not yet confirmed."""
+    """`count` users with JWTs, each `step`-th of those who are counted.
 
-    def __init__(self, count: int, secret: str, address: tuple[str, int]) -> None:
+    `tokens` are the popups that were served to them and not yet confirmed.
+    """
+
+    def __init__(self, count: int, secret: str, address: tuple[str, int], *, step: int = 1) -> None:
         self._host = f"{address[0]}:{address[1]}".encode()
-        self._jwts = [_mint(secret, user_id(number)) for number in range(count)]
+        self._jwts = [_mint(secret, user_id(step * number)) for number in range(count)]
         self._random = random.Random(_SEED)
         self.tokens: list[tuple[int, bytes]] = []
         self.served = 0

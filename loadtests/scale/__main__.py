@@ -1,0 +1,87 @@
+"""`python -m loadtests.scale data|workers`: the cost of a request by counted rows, or by api workers.
+
+`data` grows one database from size to size and measures GET, POST and merge at each. `workers` measures 1, 2
+and 4 api workers with the same data, in turns. The bare handler is measured beside them: it should cost the
+same everywhere, and so shows what is the machine's doing. Exit code 0: measured; 1: it went wrong;
+130: interrupted.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from loadtests.generator import LoadError
+from loadtests.progress import Progress
+from loadtests.scale.data import measure_data
+from loadtests.scale.points import Scale
+from loadtests.scale.told import draw, told
+from loadtests.scale.workers import measure_workers
+from loadtests.service import BenchError
+
+_SIZES: Final = (100_000, 1_000_000, 10_000_000)
+_WORKERS: Final = (1, 2, 4)
+_INTERRUPTED: Final = 130
+
+
+def main() -> int:
+    """The exit code of the module's first lines."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop in order, as after Ctrl-C
+    progress = Progress()
+    try:
+        scale = _measure(arguments, progress)
+    except (BenchError, LoadError, psycopg.Error, OSError) as error:
+        progress.say(f"failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        progress.say("interrupted; everything was stopped")
+        return _INTERRUPTED
+    print(json.dumps(scale.as_dict()) if arguments.json else told(scale))
+    if arguments.picture is not None:
+        arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+        draw(scale, arguments.picture)
+        progress.say(f"written: {arguments.picture}")
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, progress: Progress) -> Scale:
+    if arguments.what == "data":
+        sizes = sorted(set(arguments.rows or _SIZES))
+        return measure_data(sizes, arguments.rounds, arguments.seconds, arguments.merges, progress)
+    counts = sorted(set(arguments.workers or _WORKERS))
+    return measure_workers(counts, arguments.rounds, arguments.seconds, arguments.users, progress)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.scale", description=__doc__)
+    what = parser.add_subparsers(dest="what", required=True)
+    data = what.add_parser("data", help="0.1, 1 and 10 million counted rows")
+    data.add_argument(
+        "--rows", type=_whole, action="append", help="a size, again for another one; 10 rows a user"
+    )
+    data.add_argument("--merges", type=_whole, default=5, help="merges of each kind at each size (5)")
+    workers = what.add_parser("workers", help="1, 2 and 4 api workers")
+    workers.add_argument("--workers", type=_whole, action="append", help="a number, again for another one")
+    workers.add_argument("--users", type=_whole, default=20_000, help="with ten counted rows each (20,000)")
+    for each in (data, workers):
+        each.add_argument("--rounds", type=_whole, default=3, help="rounds of each (3)")
+        each.add_argument("--seconds", type=float, default=4.0, help="of each measurement (4)")
+        each.add_argument("--json", action="store_true", help="print the result as JSON")
+        each.add_argument("--picture", type=Path, help="write a plot, as SVG")
+    return parser.parse_args()
+
+
+def _whole(text: str) -> int:
+    number = int(text.replace("_", ""))
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

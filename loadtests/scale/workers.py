@@ -1,0 +1,46 @@
+"""The same data, answered by more and more api workers, each number in turn."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from loadtests import machine
+from loadtests.catalog import set_up_catalog
+from loadtests.database import Database
+from loadtests.figures import HttpRun
+from loadtests.plan import FULL, Plan
+from loadtests.progress import Progress
+from loadtests.scale.points import TARGETS, Scale, ScalePoint
+from loadtests.scale.rounds import rounds
+from loadtests.service import Service
+
+
+def measure_workers(
+    counts: Sequence[int], round_count: int, seconds: float, users: int, progress: Progress
+) -> Scale:
+    """Each round starts a service for each number of workers. Raises BenchError, LoadError."""
+    plan = replace(FULL, users=users, rounds=1, measure_seconds=seconds)
+    found: dict[int, list[HttpRun]] = {count: [] for count in counts}
+    about: dict[str, Any] = {}
+    for _ in range(round_count):
+        for count in counts:
+            runs, about = _measure(plan, count, progress)
+            found[count] += runs
+    points = [ScalePoint(value=count, runs=tuple(runs)) for count, runs in found.items()]
+    return Scale(unit="api workers", points=points, machine=about)
+
+
+def _measure(plan: Plan, count: int, progress: Progress) -> tuple[tuple[HttpRun, ...], dict[str, Any]]:
+    load_before = os.getloadavg()
+    with ExitStack() as stack:
+        with progress.step(f"tayang up, {count} api workers"):
+            service = stack.enter_context(Service(workers=count))
+        database = stack.enter_context(Database(service))
+        with progress.step(f"50 live campaigns, counts of {plan.users:,} users"):
+            campaigns = set_up_catalog(service, plan)
+            database.seed(0, plan.users, campaigns)
+            database.tidy()
+        runs = rounds(plan, service, database, TARGETS, progress, pinned=False)
+        return runs, machine.describe(database.version(), load_before, "loadtests.scale")
