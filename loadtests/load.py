@@ -60,7 +60,8 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     directory = _directory(arguments)
-    plan = stages(arguments.shape, arguments.rate, arguments.seconds)
+    # In the web UI whoever looks at it decides on the rate: only the books have gates.
+    plan = [] if arguments.ui_port else stages(arguments.shape, arguments.rate, arguments.seconds)
     with ExitStack() as stack:
         with progress.step("tayang up"):
             service = stack.enter_context(Service(workers=arguments.workers))

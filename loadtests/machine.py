@@ -50,7 +50,7 @@ def commit() -> str:
     """The short hash, and whether the checkout differs from it; "unknown" outside of a checkout."""
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", ".", ":!docs/benchmarks.md")
+        changed = _git("status", "--porcelain", "--", ".", ":!docs/benchmarks.*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return f"{head}, with uncommitted changes" if changed else head

@@ -33,13 +33,13 @@ FULL = Plan(
 )
 QUICK = Plan(
     connections=8,
-    curve=(1, 4),
-    curve_seconds=0.2,
-    users=2_000,
+    curve=(4,),
+    curve_seconds=0.1,
+    users=1_500,
     rounds=1,
     warm_up_seconds=0.1,
-    measure_seconds=0.3,
-    merge_users=4_000,
+    measure_seconds=0.2,
+    merge_users=2_000,
     merge_rows=500,
     merges=1,
 )

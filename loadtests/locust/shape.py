@@ -1,11 +1,15 @@
 """The stages as a shape of Locust's: so many users that their rates make up the stage's."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from locust import LoadTestShape
 
 from loadtests.locust.phones import World
 from loadtests.locust.stages import Stage, at
+
+#: More than a hundred at a time make Locust stumble, it says.
+_SPAWNED_PER_SECOND: Final = 100.0
 
 
 class Stages(LoadTestShape):
@@ -23,4 +27,4 @@ class Stages(LoadTestShape):
             return None
         if self.world is not None:
             self.world.interval_seconds = stage.interval_seconds
-        return stage.users, float(max(10, stage.users))  # all within a second
+        return stage.users, _SPAWNED_PER_SECOND

@@ -14,7 +14,7 @@ SPIKE_TIMES: Final = 5
 RAMP_STEPS: Final = 10
 _WARM_UP_SHARE: Final = 0.1
 _WARM_UP_MAX_SECONDS: Final = 20.0
-_CHANGE_MAX_SECONDS: Final = 3.0
+_CHANGE_MAX_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from loadtests.tables import text_table
 
 def told(report: dict[str, Any]) -> str:
     parts = [
-        text_table("Stages", _stages(report)),
+        *([text_table("Stages", _stages(report))] if report["stages"] else []),
         *(text_table(f"Requests, {stage['name']}", _names(stage)) for stage in report["stages"]),
     ]
     if report["messages"]:

@@ -83,7 +83,7 @@ async def test_a_quick_run_measures_reports_and_stops_everything(directory: Path
 
     without = () if available() else ("--without", "redis")
     async with bench(directory, "--json", "--report", str(report), *without) as process:
-        output, progress = await asyncio.wait_for(process.communicate(), 90)
+        output, progress = await asyncio.wait_for(process.communicate(), 110)
 
     assert process.returncode == 0, progress.decode()
     result = json.loads(output)
