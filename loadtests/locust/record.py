@@ -1,6 +1,7 @@
 """What Locust saw: latencies by stage and name, and on disk what the service acknowledged."""
 
 import base64
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ ENTRY_BYTES: Final = 17
 _ID_CHARACTERS: Final = 24
 _BUCKETS_PER_MS: Final = 20
 _ERRORS_MAX: Final = 50
+#: Locust names it in every error; the name says enough, and one message stands for all.
+_URL: Final = re.compile(r"URL \S+: ")
 
 
 class Latencies:
@@ -62,8 +65,10 @@ class Record:
 
     def answered(self, name: str, milliseconds: float, error: object) -> None:
         stage = at(self._plan, self._now())
-        if error is not None and (len(self.messages) < _ERRORS_MAX or f"{name}: {error}" in self.messages):
-            self.messages[f"{name}: {error}"] += 1
+        if error is not None:
+            message = f"{name}: {_URL.sub('', str(error))}"
+            if len(self.messages) < _ERRORS_MAX or message in self.messages:
+                self.messages[message] += 1
         if stage is not None:
             self._stages[stage.name].add(name, milliseconds, failed=error is not None)
 

@@ -1,9 +1,12 @@
 """A load test's report for a terminal."""
 
-from typing import Any
+from typing import Any, Final
 
 from loadtests.locust.gates import achieved, held
 from loadtests.tables import text_table
+
+#: The most frequent ones; all are in report.json.
+_MESSAGES: Final = 12
 
 
 def told(report: dict[str, Any]) -> str:
@@ -12,7 +15,8 @@ def told(report: dict[str, Any]) -> str:
         *(text_table(f"Requests, {stage['name']}", _names(stage)) for stage in report["stages"]),
     ]
     if report["messages"]:
-        parts.append("\n".join(f"{count:7,}  {message}" for message, count in report["messages"].items()))
+        messages = list(report["messages"].items())[:_MESSAGES]
+        parts.append("\n".join(f"{count:7,}  {message}" for message, count in messages))
     if report["shape"] == "ramp":
         parts.append(_highest(report))
     parts.append(text_table(f"Gates: exit code {report['exit_code']}", _gates(report)))

@@ -180,7 +180,7 @@ def test_the_record_keeps_stages_apart_and_leaves_the_warm_up_out() -> None:
     for name, milliseconds, error in (
         ("GET", 900.0, None),
         ("GET", 5.0, None),
-        ("POST", 7.0, ValueError("503")),
+        ("POST", 7.0, ValueError("URL http://host/?a=1: code=503")),
         ("GET", 6.0, None),
         ("GET", 800.0, None),  # after the end
     ):
@@ -190,7 +190,7 @@ def test_the_record_keeps_stages_apart_and_leaves_the_warm_up_out() -> None:
     assert (low["all"]["count"], low["errors"], low["achieved_per_second"]) == (2, 1, 0.2)
     assert low["names"]["POST"]["errors"] == 1
     assert (high["all"]["count"], high["errors"], high["all"]["max_ms"]) == (1, 0, pytest.approx(6, abs=0.1))
-    assert record.as_dict()["messages"] == {"POST: 503": 1}
+    assert record.as_dict()["messages"] == {"POST: code=503": 1}
 
 
 def test_users_are_drawn_unevenly_and_nobody_twice_at_a_time() -> None:
