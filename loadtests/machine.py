@@ -24,7 +24,7 @@ _PACKAGES: Final = (
     "redis",
     "hiredis",
 )
-_GIT_SECONDS: Final = 10
+_COMMAND_SECONDS: Final = 10
 
 
 def describe(
@@ -42,6 +42,7 @@ def describe(
         "load_after": [round(load, 2) for load in os.getloadavg()],
         "python": platform.python_version(),
         "postgresql": postgresql,
+        "redis_server": _redis_server(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
@@ -61,7 +62,7 @@ def _git(*arguments: str) -> str:
         ["git", "-C", str(_ROOT), *arguments],
         capture_output=True,
         text=True,
-        timeout=_GIT_SECONDS,
+        timeout=_COMMAND_SECONDS,
         check=True,
     )
     return done.stdout.strip()
@@ -74,6 +75,21 @@ def _cpu() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
+
+
+def _redis_server() -> str | None:
+    """The version of the one in PATH, which the Redis baseline starts; None: there is none."""
+    try:
+        said = subprocess.run(
+            ["redis-server", "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next((word.removeprefix("v=") for word in said.split() if word.startswith("v=")), None)
 
 
 def _version(package: str) -> str | None:

@@ -74,6 +74,8 @@ def _introduction(plan: Plan, about: dict[str, Any]) -> str:
 
 def _machine(about: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in about["packages"].items())
+    if about["redis_server"]:
+        packages += f", redis-server {about['redis_server']}"
     rows = [
         ["", ""],
         ["date", about["date"]],
