@@ -16,7 +16,8 @@ from locust.html import get_html_report
 from locust.stats import stats_history
 
 from loadtests.locust.people import People
-from loadtests.locust.phones import BEHAVIOURS, Phone, World
+from loadtests.locust.phone import Phone, World
+from loadtests.locust.phones import BEHAVIOURS
 from loadtests.locust.record import Ledger, Record
 from loadtests.locust.shape import Stages
 from loadtests.locust.stages import USER_REQUESTS_PER_SECOND, Stage

@@ -5,7 +5,7 @@ from typing import Final
 
 from locust import LoadTestShape
 
-from loadtests.locust.phones import World
+from loadtests.locust.phone import World
 from loadtests.locust.stages import Stage, at
 
 #: More than a hundred at a time make Locust stumble, it says.
