@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]
 
 _UP_SECONDS: Final = 90.0
 _STOP_SECONDS: Final = 60.0
+_REMOVE_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 120.0
 _REQUEST_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
@@ -174,7 +175,10 @@ class Service:
             except subprocess.TimeoutExpired:
                 process.kill()  # its parts and servers notice, and stop
                 process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        # A server that was stopped while it started may write once more after `tayang up` has gone.
+        deadline = time.monotonic() + _REMOVE_SECONDS
+        while self._directory.exists() and time.monotonic() < deadline:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def _environment(self) -> dict[str, str]:
         """Ours, without settings of whoever runs the benchmark: every run measures the defaults.
