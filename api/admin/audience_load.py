@@ -9,11 +9,13 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, BinaryIO, Final, Literal, cast
 
 from api.admin.audience_lines import HEADER, AudienceLines, LineProblem
 from api.admin.database import Connection, cut_after
 from api.admin.store import load_sql
+from buffer.contract import MERGE_LOCK
 
 Mode = Literal["replace", "add", "remove"]
 MODES: Final[tuple[Mode, ...]] = ("replace", "add", "remove")
@@ -29,6 +31,8 @@ _UNIQUE: Final = load_sql("audience_unique")
 _AUDIT: Final = load_sql("audit_audience")
 _COUNT: Final = load_sql("audience_count")
 _ADD: Final = load_sql("audience_add")
+_ERASED: Final = load_sql("audience_erased")
+_TAKE_TURN: Final = load_sql("erasure_turn")
 _REMOVE: Final = load_sql("audience_remove")
 _REMOVE_OTHERS: Final = load_sql("audience_remove_others")
 
@@ -70,10 +74,12 @@ async def load_audience(
     """
     campaign_id, key = campaign
     async with staging(connection, copy_seconds):
+        begun_at = await connection.fetchval("SELECT clock_timestamp()")
         lines = await _copy(connection, chunks, copy_seconds)
         check_lines(lines, mode)
         with cut_after(connection, apply_seconds):
-            unique, added, removed, members = await apply_staged(connection, campaign_id, mode)
+            unique, added, removed, members = await apply_staged(connection, campaign_id, mode, begun_at)
+            await leave_out_erased(connection, campaign_id, begun_at)
     return AudienceResult(key, mode, lines.lines, members, added, removed, lines.lines - unique)
 
 
@@ -137,8 +143,13 @@ def check_lines(lines: AudienceLines, mode: Mode) -> None:
         )
 
 
-async def apply_staged(connection: Connection, campaign_id: int, mode: Mode) -> tuple[int, int, int, int]:
-    """What `staging` holds: its distinct users, members added and removed, members now."""
+async def apply_staged(
+    connection: Connection, campaign_id: int, mode: Mode, begun_at: datetime
+) -> tuple[int, int, int, int]:
+    """What `staging` holds: its distinct users, members added and removed, members now.
+
+    After the commit, `leave_out_erased` is to follow.
+    """
     added = removed = 0
     async with connection.transaction():
         await connection.execute(_SETTINGS)
@@ -152,11 +163,24 @@ async def apply_staged(connection: Connection, campaign_id: int, mode: Mode) -> 
             removed = _affected(await connection.execute(_REMOVE_OTHERS, campaign_id))
         if mode != "remove":
             added = _affected(await connection.execute(_ADD, campaign_id))
+            await connection.execute(_ERASED, campaign_id, begun_at)
         members = await count_members(connection, campaign_id)
         before = json.dumps({"members": members - added + removed})
         after = json.dumps({"members": members, "added": added, "removed": removed})
         await connection.execute(_AUDIT, campaign_id, mode, before, after)
         return unique, added, removed, members
+
+
+async def leave_out_erased(connection: Connection, campaign_id: int, begun_at: datetime) -> None:
+    """Once more, for an erasure that was under way when the upload was committed, and saw nothing of it.
+
+    The merge's turn is an erasure's turn (`api.admin.erasures`): who begins later sees the members.
+    """
+    async with connection.transaction():
+        # Else the turn might be held while another upload is applied.
+        await connection.execute(_LOCK, campaign_id)
+        await connection.execute(_TAKE_TURN, MERGE_LOCK)
+        await connection.execute(_ERASED, campaign_id, begun_at)
 
 
 def _affected(status: str) -> int:

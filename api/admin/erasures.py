@@ -25,6 +25,7 @@ _REMOVALS: Final = {
     "counts": load_sql("erase_counts"),
     "quarantine": load_sql("erase_quarantined"),
 }
+_ERASE_UPLOADS: Final = load_sql("erase_uploads")
 _PLACES: Final = (*_REMOVALS, "test_users", "log")
 _FIND_TESTER: Final = load_sql("find_tester")
 _DELETE_TESTER: Final = load_sql("delete_tester")
@@ -64,6 +65,7 @@ async def _remove(connection: Connection, user_id: str) -> dict[str, int]:
     removed = {}
     for place, statement in _REMOVALS.items():
         removed[place] = int((await connection.execute(statement, user_id)).removeprefix("DELETE "))
+    await connection.execute(_ERASE_UPLOADS, user_id)
     # Asked first: a statement that finds nothing moves the catalog's version all the same.
     tester = await connection.fetchrow(_FIND_TESTER, user_id)
     if tester is not None:

@@ -10,6 +10,7 @@ from api.admin.audience_load import (
     Mode,
     apply_staged,
     check_lines,
+    leave_out_erased,
     staging,
 )
 from api.admin.database import Connection, cut_after
@@ -115,7 +116,9 @@ async def apply_upload(
     async with staging(connection, stage_seconds):
         with cut_after(connection, apply_seconds):
             async with connection.transaction():
-                return await _apply(connection, row, key, expected)
+                result = await _apply(connection, row, key, expected)
+            await leave_out_erased(connection, row["campaign_id"], row["created_at"])
+            return result
 
 
 async def _apply(connection: Connection, row: Row, key: str, expected: Expected | None) -> dict[str, Any]:
@@ -136,7 +139,9 @@ async def _apply(connection: Connection, row: Row, key: str, expected: Expected 
     last = lines.close()
     check_lines(lines, held["mode"])
     await connection.execute(_STAGE, held["id"], last.decode())
-    unique, added, removed, members = await apply_staged(connection, held["campaign_id"], held["mode"])
+    unique, added, removed, members = await apply_staged(
+        connection, held["campaign_id"], held["mode"], held["created_at"]
+    )
     result = AudienceResult(key, held["mode"], lines.lines, members, added, removed, lines.lines - unique)
     await connection.execute(_FINISH, held["id"], asdict(result))
     return asdict(result)
