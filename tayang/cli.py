@@ -146,7 +146,9 @@ def import_audience(
 
     settings = load_settings()
     settings.require_primary()
-    raise typer.Exit(asyncio.run(load(settings.primary_dsn, file, campaign, mode, as_json=as_json)))
+    pace = settings.audience_apply_max_rows_per_second
+    done = load(settings.primary_dsn, file, campaign, mode, rows_per_second=pace, as_json=as_json)
+    raise typer.Exit(asyncio.run(done))
 
 
 @app.command("erase-user")

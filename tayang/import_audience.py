@@ -31,7 +31,9 @@ APPLY_SECONDS: Final = 3600.0
 READ_BYTES: Final = 64 * 1024
 
 
-async def import_audience(dsn: str, file: Path, campaign_key: str, mode: Mode, *, as_json: bool) -> int:
+async def import_audience(
+    dsn: str, file: Path, campaign_key: str, mode: Mode, *, rows_per_second: float, as_json: bool
+) -> int:
     """Exit code: 0 done; 1 the database failed; 2 the file or the campaign is wrong. All or nothing.
 
     The result goes to standard output, one JSON object with `as_json`; progress and errors to standard error.
@@ -39,7 +41,7 @@ async def import_audience(dsn: str, file: Path, campaign_key: str, mode: Mode, *
     output = AudienceOutput(as_json=as_json)
     try:
         with _opened(file) as stream:
-            result = await _load(dsn, stream, file, campaign_key, mode)
+            result = await _load(dsn, stream, file, campaign_key, mode, rows_per_second)
     except _FileError as error:
         return output.failed(BAD_INPUT, "bad_file", str(error))
     except AudienceInvalidError as error:
@@ -56,7 +58,9 @@ async def import_audience(dsn: str, file: Path, campaign_key: str, mode: Mode, *
     return OK
 
 
-async def _load(dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode: Mode) -> AudienceResult:
+async def _load(
+    dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode: Mode, rows_per_second: float
+) -> AudienceResult:
     primary = Primary(dsn, timeout_seconds=CONNECT_SECONDS, stagger_seconds=STAGGER_SECONDS)
     connection = await primary.connect()
     try:
@@ -70,6 +74,7 @@ async def _load(dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode:
                 _chunks(stream, file, progress),
                 copy_seconds=COPY_SECONDS,
                 apply_seconds=APPLY_SECONDS,
+                rows_per_second=rows_per_second,
             )
     finally:
         connection.terminate()  # nothing is left to say, and a hung server would not answer

@@ -96,6 +96,7 @@ async def _load(request: web.Request, ref: CampaignRef, mode: Mode) -> AudienceR
                 chunks,
                 copy_seconds=config.database_timeout_seconds,
                 apply_seconds=config.audience_max_seconds,
+                rows_per_second=config.audience_apply_max_rows_per_second,
             )
     except TimeoutError:
         raise ProblemError(

@@ -22,6 +22,8 @@ MODES: Final[tuple[Mode, ...]] = ("replace", "add", "remove")
 
 #: 1 MiB, some 60,000 user ids: COPY costs a commit each, and this much fits in memory many times over.
 COPY_BYTES: Final = 1024 * 1024
+#: Some milliseconds of work, and less than a popup may wait.
+SLICE_ROWS: Final = 500
 
 _STAGE: Final = load_sql("audience_stage")
 _UNSTAGE: Final = load_sql("audience_unstage")
@@ -30,11 +32,15 @@ _LOCK: Final = load_sql("audience_lock")
 _UNIQUE: Final = load_sql("audience_unique")
 _AUDIT: Final = load_sql("audit_audience")
 _COUNT: Final = load_sql("audience_count")
+_CHANGES: Final = load_sql("audience_changes")
+_CHANGES_DONE: Final = load_sql("audience_changes_done")
+_FIND_NEW: Final = load_sql("audience_find_new")
+_FIND_NAMED: Final = load_sql("audience_find_named")
+_FIND_OTHERS: Final = load_sql("audience_find_others")
 _ADD: Final = load_sql("audience_add")
 _ERASED: Final = load_sql("audience_erased")
 _TAKE_TURN: Final = load_sql("erasure_turn")
 _REMOVE: Final = load_sql("audience_remove")
-_REMOVE_OTHERS: Final = load_sql("audience_remove_others")
 
 
 class AudienceInvalidError(ValueError):
@@ -66,8 +72,11 @@ async def load_audience(
     *,
     copy_seconds: float,
     apply_seconds: float,
+    rows_per_second: float = 0.0,
 ) -> AudienceResult:
     """`campaign` is its id and key; `chunks` are the file, in pieces of any size.
+
+    No more rows a second are written when it is applied; 0: as fast as it can be.
 
     Raises AudienceInvalidError, what `chunks` raises, and what asyncpg raises; a step that takes longer than
     its seconds cuts the connection.
@@ -78,7 +87,9 @@ async def load_audience(
         lines = await _copy(connection, chunks, copy_seconds)
         check_lines(lines, mode)
         with cut_after(connection, apply_seconds):
-            unique, added, removed, members = await apply_staged(connection, campaign_id, mode, begun_at)
+            unique, added, removed, members = await apply_staged(
+                connection, campaign_id, mode, begun_at, rows_per_second=rows_per_second
+            )
             await leave_out_erased(connection, campaign_id, begun_at)
     return AudienceResult(key, mode, lines.lines, members, added, removed, lines.lines - unique)
 
@@ -144,7 +155,7 @@ def check_lines(lines: AudienceLines, mode: Mode) -> None:
 
 
 async def apply_staged(
-    connection: Connection, campaign_id: int, mode: Mode, begun_at: datetime
+    connection: Connection, campaign_id: int, mode: Mode, begun_at: datetime, *, rows_per_second: float
 ) -> tuple[int, int, int, int]:
     """What `staging` holds: its distinct users, members added and removed, members now.
 
@@ -157,18 +168,38 @@ async def apply_staged(
         await connection.execute("ANALYZE pg_temp.audience_upload")
         unique = await _number(connection, _UNIQUE)
         await connection.execute(_LOCK, campaign_id)
+        await connection.execute(_CHANGES)
         if mode == "remove":
-            removed = _affected(await connection.execute(_REMOVE, campaign_id))
+            removed = await _change(connection, _FIND_NAMED, _REMOVE, campaign_id, rows_per_second)
         if mode == "replace":
-            removed = _affected(await connection.execute(_REMOVE_OTHERS, campaign_id))
+            removed = await _change(connection, _FIND_OTHERS, _REMOVE, campaign_id, rows_per_second)
         if mode != "remove":
-            added = _affected(await connection.execute(_ADD, campaign_id))
+            added = await _change(connection, _FIND_NEW, _ADD, campaign_id, rows_per_second)
             await connection.execute(_ERASED, campaign_id, begun_at)
         members = await count_members(connection, campaign_id)
         before = json.dumps({"members": members - added + removed})
         after = json.dumps({"members": members, "added": added, "removed": removed})
         await connection.execute(_AUDIT, campaign_id, mode, before, after)
         return unique, added, removed, members
+
+
+async def _change(
+    connection: Connection, find: str, do: str, campaign_id: int, rows_per_second: float
+) -> int:
+    """Find whom, then do it in slices with pauses: at full speed, popups would wait for a core.
+
+    Returns how many it was done to.
+    """
+    found = _affected(await connection.execute(find, campaign_id))
+    await connection.execute("ANALYZE pg_temp.audience_change")
+    clock = asyncio.get_running_loop().time
+    begun, done = clock(), 0
+    for place in range(0, found, SLICE_ROWS):
+        done += _affected(await connection.execute(do, campaign_id, place, place + SLICE_ROWS))
+        if rows_per_second:
+            await asyncio.sleep(begun + place / rows_per_second - clock())
+    await connection.execute(_CHANGES_DONE)
+    return done
 
 
 async def leave_out_erased(connection: Connection, campaign_id: int, begun_at: datetime) -> None:

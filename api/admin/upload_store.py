@@ -108,6 +108,7 @@ async def apply_upload(
     *,
     stage_seconds: float,
     apply_seconds: float,
+    rows_per_second: float,
 ) -> dict[str, Any]:
     """The members of an AudienceResult; those of the first time, if it is applied already.
 
@@ -116,12 +117,14 @@ async def apply_upload(
     async with staging(connection, stage_seconds):
         with cut_after(connection, apply_seconds):
             async with connection.transaction():
-                result = await _apply(connection, row, key, expected)
+                result = await _apply(connection, row, key, expected, rows_per_second)
             await leave_out_erased(connection, row["campaign_id"], row["created_at"])
             return result
 
 
-async def _apply(connection: Connection, row: Row, key: str, expected: Expected | None) -> dict[str, Any]:
+async def _apply(
+    connection: Connection, row: Row, key: str, expected: Expected | None, rows_per_second: float
+) -> dict[str, Any]:
     held = _found(await connection.fetchrow(_HOLD, row["id"], row["campaign_id"]))
     if held["result"] is not None:
         return dict(held["result"])
@@ -140,7 +143,7 @@ async def _apply(connection: Connection, row: Row, key: str, expected: Expected 
     check_lines(lines, held["mode"])
     await connection.execute(_STAGE, held["id"], last.decode())
     unique, added, removed, members = await apply_staged(
-        connection, held["campaign_id"], held["mode"], held["created_at"]
+        connection, held["campaign_id"], held["mode"], held["created_at"], rows_per_second=rows_per_second
     )
     result = AudienceResult(key, held["mode"], lines.lines, members, added, removed, lines.lines - unique)
     await connection.execute(_FINISH, held["id"], asdict(result))

@@ -126,6 +126,7 @@ class ResumableUploads:
                         expected,
                         stage_seconds=config.database_timeout_seconds,
                         apply_seconds=seconds,
+                        rows_per_second=config.audience_apply_max_rows_per_second,
                     )
                 except AudienceInvalidError as error:
                     raise invalid_lines(error) from None

@@ -325,7 +325,10 @@ async def test_import_from_the_command_line(
     await created(admin_client)
     file = tmp_path / "users.csv"
     file.write_bytes(b"user_id\nu1\nu2\nu2\n")
-    assert await import_audience(database.primary_dsn, file, "sale", "replace", as_json=True) == 0
+    assert (
+        await import_audience(database.primary_dsn, file, "sale", "replace", rows_per_second=0, as_json=True)
+        == 0
+    )
     assert json.loads(capsys.readouterr().out) == {
         "campaign": "sale",
         "mode": "replace",
@@ -335,7 +338,10 @@ async def test_import_from_the_command_line(
         "removed": 0,
         "duplicates": 1,
     }
-    assert await import_audience(database.primary_dsn, file, "sale", "remove", as_json=False) == 0
+    assert (
+        await import_audience(database.primary_dsn, file, "sale", "remove", rows_per_second=0, as_json=False)
+        == 0
+    )
     captured = capsys.readouterr()
     assert captured.out == "sale: 3 lines (1 duplicates), 0 added, 2 removed, 0 members now\n"
     assert "users.csv" in captured.err
@@ -358,12 +364,15 @@ async def test_import_says_what_is_wrong(
         (nowhere, good, "sale", 1, "the primary database failed"),
     ]
     for dsn, file, key, exit_code, said in cases:
-        assert await import_audience(dsn, file, key, "replace", as_json=False) == exit_code
+        assert await import_audience(dsn, file, key, "replace", rows_per_second=0, as_json=False) == exit_code
         captured = capsys.readouterr()
         assert said in captured.err
         assert "secret-word" not in captured.err
         assert captured.out == ""
-    assert await import_audience(database.primary_dsn, bad, "sale", "replace", as_json=True) == 2
+    assert (
+        await import_audience(database.primary_dsn, bad, "sale", "replace", rows_per_second=0, as_json=True)
+        == 2
+    )
     document = json.loads(capsys.readouterr().out)
     assert (document["code"], document["bad_lines"], document["errors"][0]["line"]) == (
         "audience_invalid",

@@ -1,11 +1,6 @@
--- Purpose: insert the uploaded users who are not members yet; the others cost no write.
--- Parameters: $1 campaign id.
+-- Purpose: list a slice of those who were found.
+-- Parameters: $1 campaign id; places above $2, up to $3.
 -- Locks: the new rows.
 INSERT INTO audience_members (user_id, campaign_id)
-SELECT DISTINCT upload.user_id, $1::integer
-FROM pg_temp.audience_upload AS upload
-WHERE NOT EXISTS (
-    SELECT FROM audience_members AS member
-    WHERE member.user_id = upload.user_id AND member.campaign_id = $1
-)
+SELECT user_id, $1::integer FROM pg_temp.audience_change WHERE place > $2::bigint AND place <= $3::bigint
 ON CONFLICT DO NOTHING

@@ -36,7 +36,7 @@ from tests.support.directories import servers_directory
 from tests.support.service import ADMIN_KEY, USER_SECRET
 
 WAYS: Final = ("one request", "parts")
-#: Issue 5: the p99 of popups during an upload, by that of before.
+#: The p99 of popups during an upload, by that of before.
 AIM: Final = 1.5
 _WORKERS: Final = 2
 _WIRES_EACH: Final = 8
