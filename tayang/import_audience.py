@@ -41,7 +41,7 @@ async def import_audience(
     output = AudienceOutput(as_json=as_json)
     try:
         with _opened(file) as stream:
-            result = await _load(dsn, stream, file, campaign_key, mode, rows_per_second)
+            result = await _load(dsn, stream, file, campaign_key, mode, rows_per_second=rows_per_second)
     except _FileError as error:
         return output.failed(BAD_INPUT, "bad_file", str(error))
     except AudienceInvalidError as error:
@@ -59,7 +59,7 @@ async def import_audience(
 
 
 async def _load(
-    dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode: Mode, rows_per_second: float
+    dsn: str, stream: BinaryIO, file: Path, campaign_key: str, mode: Mode, *, rows_per_second: float
 ) -> AudienceResult:
     primary = Primary(dsn, timeout_seconds=CONNECT_SECONDS, stagger_seconds=STAGGER_SECONDS)
     connection = await primary.connect()

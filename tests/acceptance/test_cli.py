@@ -40,6 +40,8 @@ async def test_merge_prints_its_figures(shell: Shell, service: Service, database
         "events": 1,
         "duplicates": 0,
         "quarantined": 0,
+        "erased": 0,
+        "erasing": False,
         "users": 1,
         "campaigns": 1,
         "rows_left": 0,
