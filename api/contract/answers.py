@@ -4,11 +4,13 @@ None of them forbids further members: within `v1` answers may get new ones.
 """
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access.table import Scope
+from api.admin.audience_lines import MAX_PROBLEMS
 from api.admin.audience_load import Mode
 from api.admin.validation import MAX_ERRORS
 from api.campaigns import model, policy
@@ -37,6 +39,10 @@ class Problem(BaseModel):
     current_version: int = Field(default=0, description="with `version_conflict`")
     limited: str = Field(default="", description="with `rate_limited`: whose rate it is")
     max_bytes: int = Field(default=0, description="with `too_large`")
+    expected_offset: int = Field(default=0, description="with `mismatching_upload_offset`: go on there")
+    provided_offset: int = Field(default=0, description="with `mismatching_upload_offset`")
+    received_bytes: int = Field(default=0, description="with `inconsistent_upload_length`")
+    file_bytes: int = Field(default=0, description="with `inconsistent_upload_length`")
 
 
 class FieldError(BaseModel):
@@ -114,6 +120,46 @@ class AudienceUpload(BaseModel):
     added: int
     removed: int
     duplicates: int = Field(description="lines that repeat a user id of the file")
+
+
+class ResumableUpload(BaseModel):
+    """An audience's file that comes in parts."""
+
+    id: UUID
+    campaign: str
+    mode: Mode
+    state: Literal["open", "applied"]
+    offset: int = Field(ge=0, description="bytes that are here: the next part begins there")
+    length: int | None = Field(description="bytes of the whole file, if they were told")
+    crc32: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] = Field(description="of the bytes up to `offset`")
+    lines: int = Field(description="with a user id, as far as it is here")
+    bad_lines: int
+    errors: list[LineError] = Field(max_length=MAX_PROBLEMS, description="the first bad lines")
+    created_at: datetime
+    expires_at: datetime = Field(description="each part puts it off")
+    result: AudienceUpload | None = Field(description="once it is applied")
+
+
+class ResumableUploads(BaseModel):
+    uploads: list[ResumableUpload] = Field(description="those that are open, the oldest first")
+
+
+class Removed(BaseModel):
+    """Rows, by where they were."""
+
+    audience: int = Field(ge=0)
+    counts: int = Field(ge=0)
+    quarantine: int = Field(ge=0)
+    test_users: int = Field(ge=0)
+    log: int = Field(default=0, ge=0, description="once it has been searched; until then left out")
+
+
+class Erasure(BaseModel):
+    id: UUID
+    status: Literal["erasing", "erased"] = Field(description="erased: the log has been searched, too")
+    erased_at: datetime = Field(description="nothing of before counts for the user any more")
+    done_at: datetime | None
+    removed: Removed
 
 
 class Preview(BaseModel):

@@ -46,6 +46,23 @@ HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "required": True,
         "example": 1,
     },
+    "Upload-Complete": {
+        "description": "`?1` once the upload is applied, else `?0`.",
+        "schema": {"type": "string", "enum": ["?0", "?1"]},
+        "required": True,
+    },
+    "Upload-Limit": {
+        "description": "How many bytes a file may have.",
+        "schema": _TEXT,
+        "required": True,
+        "example": "max-size=536870912",
+    },
+    "Upload-Offset": {
+        "description": "How many bytes are here: the next part begins there.",
+        "schema": {"type": "integer", "minimum": 0},
+        "required": True,
+        "example": 8388608,
+    },
     "Vary": {
         "description": "The headers of the request on which the answer depends.",
         "schema": _TEXT,

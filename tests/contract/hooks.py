@@ -19,8 +19,8 @@ class UndocumentedCode(Failure):
     """A problem document whose code the answer's `x-codes` doesn't list."""
 
 
-@schemathesis.serializer("text/csv")
-def _csv(_context: Any, value: Any) -> bytes:
+@schemathesis.serializer("text/csv", "application/partial-upload")
+def _lines(_context: Any, value: Any) -> bytes:
     data = getattr(value, "data", value)  # of what it makes for the format `binary`
     return data if isinstance(data, bytes) else str(data).encode(errors="surrogatepass")
 

@@ -1,5 +1,6 @@
 """Real answers of a service against its own document, and /openapi.json and /docs themselves."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -144,8 +145,40 @@ async def _campaigns(caller: Caller, number: int) -> None:
     await ask("uploadAudience", status=200, id="sale", body=b"ani\nbudi\n", headers=csv)
     await ask("uploadAudience", status=422, id="sale", body=b"ani\n\x01\n", headers=csv)
     await ask("getAudienceSize", status=200, id="sale")
+    await _upload_in_parts(caller)
     await ask("createPreview", status=201, id="sale")
     await ask("archiveCampaign", status=204, id="sale")
+
+
+async def _upload_in_parts(caller: Caller) -> None:
+    ask, admin = caller.ask, holding(ADMIN_KEY)
+    opened = await ask("createAudienceUpload", status=201, id="sale", headers={**admin, "Upload-Length": "9"})
+    await ask("createAudienceUpload", status=413, id="sale", headers={**admin, "Upload-Length": "9" * 18})
+    one = opened["body"]["id"]
+    await _send_part(caller, one, b"ani\n", offset=0, status=200)
+    await _send_part(caller, one, b"ani\n", offset=1, status=409)
+    await ask("completeAudienceUpload", status=409, id="sale", upload=one)
+    await ask("getAudienceUpload", status=200, id="sale", upload=one)
+    await ask("listAudienceUploads", status=200, id="sale")
+    await _send_part(caller, one, b"budi\n", offset=4, status=200)
+    older = {**admin, "If-Match": '"99"'}
+    await ask("completeAudienceUpload", status=412, id="sale", upload=one, headers=older)
+    await ask("completeAudienceUpload", status=200, id="sale", upload=one)
+    await ask("getAudienceUpload", status=200, id="sale", upload=one)
+    await _send_part(caller, one, b"joko\n", offset=9, status=409)
+    await ask("deleteAudienceUpload", status=204, id="sale", upload=one)
+    await ask("getAudienceUpload", status=404, id="sale", upload=one)
+    wrong = (await ask("createAudienceUpload", status=201, id="sale"))["body"]["id"]
+    await _send_part(caller, wrong, b"\x01\n", offset=0, status=200)
+    await ask("completeAudienceUpload", status=422, id="sale", upload=wrong)
+
+
+async def _send_part(caller: Caller, upload: str, part: bytes, *, offset: int, status: int) -> None:
+    headers = {"Content-Type": "application/partial-upload", "Upload-Offset": str(offset)}
+    await caller.ask(
+        "appendAudienceUpload",
+        status=status, id="sale", upload=upload, body=part, headers={**holding(ADMIN_KEY), **headers},
+    )  # fmt: skip
 
 
 async def _rest_of_the_admin_api(caller: Caller) -> None:
@@ -162,6 +195,10 @@ async def _rest_of_the_admin_api(caller: Caller) -> None:
     await ask("revokeKey", status=204, id=key)
     await ask("listKeys", status=200)
     await ask("listAudit", status=200)
+    await ask("eraseUser", status=422, user_id="%01")
+    erasure = (await ask("eraseUser", status=202, user_id="ani"))["body"]["id"]
+    await ask("getErasure", status=200, id=erasure)
+    await ask("getErasure", status=404, id="nothing")
 
 
 async def test_it_is_asked_for_once(service: Service) -> None:
@@ -196,7 +233,7 @@ async def test_every_path_refuses_the_methods_that_it_does_not_have(service: Ser
         paths = (await response.json())["paths"]
     for path, item in paths.items():
         for method in {"get", "put", "post", "patch", "delete"} - set(item):
-            async with service.client.request(method, path.replace("{id}", "1")) as response:
+            async with service.client.request(method, re.sub(r"\{\w+\}", "1", path)) as response:
                 assert response.status == 405, (method, path)
                 allowed = {each.strip().lower() for each in response.headers["Allow"].split(",")}
                 assert allowed - {"head", "options"} == set(item)

@@ -12,6 +12,7 @@ README = Path(__file__).parents[2] / "docs" / "clients" / "README.md"
 _ADMIN = {
     *("key_taken", "limit_reached", "version_conflict", "unsupported_media_type", "invalid"),
     *("audience_invalid", "precondition_required", "uploads_busy"),
+    *("mismatching_upload_offset", "inconsistent_upload_length", "completed_upload"),
 }
 
 

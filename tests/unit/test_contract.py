@@ -28,6 +28,8 @@ NAMES = """
     getPopups postImpressions postInteractions listCampaigns createCampaign getCampaign
     replaceCampaign patchCampaign archiveCampaign createPreview getAudienceSize uploadAudience
     getReport getNoShows explain getPolicy replacePolicy listAudit listTestUsers putTestUser
+    listAudienceUploads createAudienceUpload getAudienceUpload appendAudienceUpload
+    deleteAudienceUpload completeAudienceUpload eraseUser getErasure
     deleteTestUser listKeys createKey getKey rotateKey revokeKey getHealth getReadiness getMetrics
     getOpenapi getDocs getDocsStyle
 """

@@ -7,6 +7,21 @@ from api.admin.audience_load import Mode
 from api.contract import answers, forms
 from api.contract.words import Answer, Body, Operation, Parameter
 
+MODE: Final = Parameter(
+    "mode",
+    Mode,
+    "What becomes of those that are in it already; `replace` if left out.",
+    example="add",
+)
+RESULT: Final = {
+    "campaign": "gold-cashback",
+    "mode": "replace",
+    "lines": 1000000,
+    "members": 999950,
+    "added": 40000,
+    "removed": 1200,
+    "duplicates": 50,
+}
 _PATH: Final = "/v1/admin/campaigns/{id}/audience"
 
 OPERATIONS: Final = {
@@ -24,32 +39,9 @@ OPERATIONS: Final = {
         description="All or nothing, and memory stays flat, up to 512 MiB. An empty file with `replace` is "
         "refused: to empty the audience, send the header line `user_id` alone. "
         "`Content-Encoding: gzip` works.",
-        parameters=[
-            forms.CAMPAIGN,
-            Parameter(
-                "mode",
-                Mode,
-                "What becomes of those that are in it already; `replace` if left out.",
-                example="add",
-            ),
-        ],
+        parameters=[forms.CAMPAIGN, MODE],
         body=Body(forms.Lines, "user_id\nani\nbudi\n", media_types=("text/csv",)),
-        answers=[
-            Answer(
-                200,
-                "What has changed.",
-                answers.AudienceUpload,
-                {
-                    "campaign": "gold-cashback",
-                    "mode": "replace",
-                    "lines": 1000000,
-                    "members": 999950,
-                    "added": 40000,
-                    "removed": 1200,
-                    "duplicates": 50,
-                },
-            )
-        ],
+        answers=[Answer(200, "What has changed.", answers.AudienceUpload, RESULT)],
         codes=(errors.AUDIENCE_INVALID, errors.UPLOADS_BUSY, errors.UNSUPPORTED_MEDIA_TYPE),
     ),
 }

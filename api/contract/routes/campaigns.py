@@ -17,6 +17,7 @@ _ONE: Final = {
     "patch": Link("patchCampaign", _VERSIONED),
     "archive": Link("archiveCampaign", _VERSIONED),
     "upload": Link("uploadAudience", _ID),
+    "uploadInParts": Link("createAudienceUpload", _ID),
     "audience": Link("getAudienceSize", _ID),
     "preview": Link("createPreview", _ID),
     "report": Link("getReport", _ID),

@@ -24,6 +24,7 @@ _STORED: Final = (
     "often it is sent. A single event that is rejected gets its error as the status; of a list the others "
     "are accepted all the same."
 )
+_HEADERS: Final = ("Cache-Control", "RateLimit", "RateLimit-Policy")
 _ACCEPTED: Final = {"accepted": 1, "rejected": []}
 
 OPERATIONS: Final = {
@@ -60,7 +61,7 @@ OPERATIONS: Final = {
                     "as_of": "2026-11-01T08:00:00.123456Z",
                     "next_fetch_seconds": 60,
                 },
-                headers=["Cache-Control"],
+                headers=_HEADERS,
                 links={
                     "shown": Link("postImpressions", body={"token": _FIRST}),
                     "clicked": Link("postInteractions", body={"token": _FIRST, "kind": "click"}),
@@ -79,7 +80,7 @@ OPERATIONS: Final = {
             forms.Impression | forms.Impressions,
             {"token": "AekBoghVpTp5", "occurred_at": "2026-11-01T08:00:05Z"},
         ),
-        answers=[Answer(202, "Stored.", answers.Accepted, _ACCEPTED, headers=["Cache-Control"])],
+        answers=[Answer(202, "Stored.", answers.Accepted, _ACCEPTED, headers=_HEADERS)],
         codes=_EVENTS,
     ),
     "POST /v1/interactions": Operation(
@@ -90,7 +91,7 @@ OPERATIONS: Final = {
         + _STORED,
         parameters=[forms.ACTING_FOR],
         body=Body(forms.Interaction | forms.Interactions, {"token": "AekBoghVpTp5", "kind": "click"}),
-        answers=[Answer(202, "Stored.", answers.Accepted, _ACCEPTED, headers=["Cache-Control"])],
+        answers=[Answer(202, "Stored.", answers.Accepted, _ACCEPTED, headers=_HEADERS)],
         codes=_EVENTS,
     ),
 }
