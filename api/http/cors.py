@@ -18,10 +18,10 @@ _ORIGIN: Final = re.compile(
 )
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _PORT_MAX: Final = 65_535
-_REQUEST_HEADERS: Final = "Authorization, Content-Type, If-Match, If-None-Match"
+_REQUEST_HEADERS: Final = "Authorization, Content-Type, If-Match, If-None-Match, Upload-Length, Upload-Offset"
 _EXPOSED_HEADERS: Final = (
     "ETag, Location, Link, Retry-After, Allow, Deprecation, Sunset, RateLimit, RateLimit-Policy, "
-    "WWW-Authenticate, Content-Disposition"
+    "WWW-Authenticate, Content-Disposition, Upload-Offset, Upload-Complete, Upload-Limit"
 )
 #: How long a browser need not ask again: so long an origin that was taken out may still send requests.
 _PREFLIGHT_SECONDS: Final = 600
