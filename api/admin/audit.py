@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import asyncpg
 from aiohttp import web
@@ -15,7 +15,8 @@ from api.admin.pages import asked_page, ids_to, page_answer
 from api.admin.store import load_sql
 from api.campaigns.fields import Instant
 
-KINDS: Final = ("campaign", "audience", "policy", "test_user", "key", "erasure")
+Kind = Literal["campaign", "audience", "policy", "test_user", "key", "erasure"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _INSTANT: Final = TypeAdapter(Instant)
 MAX_ID: Final = 2**63 - 1
 _LIST: Final = load_sql("list_audit")

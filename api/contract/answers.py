@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access.table import Scope
 from api.admin.audience_lines import MAX_PROBLEMS
 from api.admin.audience_load import Mode
+from api.admin.audit import Kind
 from api.admin.validation import MAX_ERRORS
 from api.campaigns import model, policy
 from api.campaigns.fields import Instant
@@ -194,7 +195,7 @@ class AuditEntry(BaseModel):
     id: int
     at: datetime
     actor: str
-    kind: Literal["campaign", "audience", "policy", "test_user", "key"]
+    kind: Kind
     subject: str
     action: str
     before: dict[str, Any] | None

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.access.table import TABLE
+from api.admin.audit import KINDS
 from tests.contract.attack import attack
 from tests.support.contract import Forms, resolved
 from tests.support.database import Database
@@ -194,11 +195,14 @@ async def _rest_of_the_admin_api(caller: Caller) -> None:
     await ask("rotateKey", status=200, id=key)
     await ask("revokeKey", status=204, id=key)
     await ask("listKeys", status=200)
-    await ask("listAudit", status=200)
     await ask("eraseUser", status=422, user_id="%01")
     erasure = (await ask("eraseUser", status=202, user_id="ani"))["body"]["id"]
     await ask("getErasure", status=200, id=erasure)
     await ask("getErasure", status=404, id="nothing")
+    audit = (await ask("listAudit", status=200))["body"]["entries"]
+    assert {entry["kind"] for entry in audit} == set(KINDS)
+    for kind in KINDS:
+        await ask("listAudit", status=200, what=kind)
 
 
 async def test_it_is_asked_for_once(service: Service) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from api import errors
+from api.admin.audit import KINDS
 from api.campaigns.fields import Instant
 from api.contract import answers, forms
 from api.contract.words import Answer, Body, Link, Operation, Parameter
@@ -49,7 +50,7 @@ OPERATIONS: Final = {
             Parameter("who", forms.Text, "The id of an API key, `bootstrap`, or `cli:` and an account."),
             Parameter(
                 "what",
-                Annotated[str, Field(pattern=r"^((campaign|audience|policy|test_user|key)(:[^\x00]*)?)?$")],
+                Annotated[str, Field(pattern=rf"^(({'|'.join(KINDS)})(:[^\x00]*)?)?$")],
                 "A kind, or one of them.",
                 example="campaign:ramadan-sale",
             ),
