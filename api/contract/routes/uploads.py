@@ -35,7 +35,8 @@ _HEADERS: Final = ("Upload-Offset", "Upload-Complete", "Upload-Limit", "Cache-Co
 _THIS: Final = {"id": "$response.body#/campaign", "upload": "$response.body#/id"}
 _LINKS: Final = {
     "ask": Link("getAudienceUpload", _THIS),
-    "goOn": Link("appendAudienceUpload", {**_THIS, "Upload-Offset": "$response.body#/offset"}),
+    # The header, not the body's number: a tool that follows links puts it into a header as it is.
+    "goOn": Link("appendAudienceUpload", {**_THIS, "Upload-Offset": "$response.header.Upload-Offset"}),
     "apply": Link("completeAudienceUpload", _THIS),
     "giveUp": Link("deleteAudienceUpload", _THIS),
 }
