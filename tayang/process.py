@@ -22,6 +22,7 @@ from api.http.health import readiness
 from api.http.server import HttpServer
 from api.keys import CONFIG
 from maintenance.loop import maintain
+from tayang.garbage import collect_seldom
 from tayang.settings import Settings
 
 #: The read end of a pipe whose other end the supervisor holds: at end of file the supervisor is gone.
@@ -72,6 +73,7 @@ def set_up_logging(settings: Settings) -> None:
 
 def _run(settings: Settings, duty: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     set_up_logging(settings)
+    collect_seldom()
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
@@ -101,6 +103,7 @@ async def _serve(
     try:
         await server.setup()
         await _warmed_up(app, stop, math.inf if ready_fd is not None else _WARM_UP_MAX_SECONDS)
+        collect_seldom()  # with the catalog
         server.start(listener)
         if ready_fd is not None and not stop.is_set():
             os.write(ready_fd, READY)

@@ -83,9 +83,9 @@ async def test_the_link_keeps_what_was_asked(admin_client: Client, name: str) ->
     path, _, add = LISTS[name]
     await add(admin_client, "a1")
     await add(admin_client, "a2")
-    _, next_cursor, link = await page(admin_client, f"{path}?limit=1&status=&what=", name)
+    _, next_cursor, link = await page(admin_client, f"{path}?limit=1&what=", name)
     assert URL(str(link)).path == path
-    assert dict(URL(str(link)).query) == {"limit": "1", "status": "", "what": "", "cursor": next_cursor}
+    assert dict(URL(str(link)).query) == {"limit": "1", "what": "", "cursor": next_cursor}
 
 
 @lists
