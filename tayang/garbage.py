@@ -1,4 +1,4 @@
-"""Python's collection of cyclic garbage, which stops a process for as long as it looks at everything it has."""
+"""Python's collection of cyclic garbage: it stops a process for as long as it looks at all that there is."""
 
 import gc
 from typing import Final
