@@ -30,7 +30,8 @@ def banner(settings: Settings, parts: Sequence[Part], nodes: Sequence[Node]) -> 
     servers = [f"{node.name} (pid {node.pid}, port {node.port})" for node in nodes]
     lines = [
         "",
-        f"Tayang is up.   API {api}   its documentation {api}/docs   backoffice API {backoffice}   metrics {api}/metrics",
+        f"Tayang is up.   API {api}   backoffice API {backoffice}",
+        f"to read         {api}/docs   {api}/openapi.json   {api}/metrics",
         f"processes       {', '.join(processes + servers)}",
         f"data and logs   {settings.data_dir.resolve()}",
         f"admin key       {settings.admin_key}",
