@@ -11,8 +11,8 @@ from tests.adversity.mutations.requests import Request
 #: Longer than any limit of the service under test, at which it would have given up by itself.
 HANG_SECONDS: Final = 15.0
 _CODES: Final = {(value.status, value.code) for value in vars(errors).values() if isinstance(value, Code)}
-#: Of a head; what is above it may be on its way when the answer is.
-_HEAD_SENT_AT_ONCE: Final = 64 * 1024
+#: Bytes; what is above it may be on its way when the answer is.
+_SENT_AT_ONCE: Final = 64 * 1024
 _RESETS: Final = ("no answer: BrokenPipeError", "no answer: ConnectionResetError")
 _FRAMED: Final = "framing: "
 
@@ -51,9 +51,8 @@ def fault(request: Request, outcome: Outcome) -> str | None:
 
 
 def _is_cut_off(request: Request, outcome: Outcome) -> bool:
-    """A head of 200 KB may be refused, and its connection closed, before its client has sent it all."""
-    head = len(request.written()) - len(request.body)
-    return head > _HEAD_SENT_AT_ONCE and outcome.error in _RESETS
+    """What is refused by its head, and its connection closed, before its client has sent all of 200 KB."""
+    return len(request.written()) > _SENT_AT_ONCE and outcome.error in _RESETS
 
 
 def _is_legal(outcome: Outcome) -> bool:
