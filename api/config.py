@@ -84,7 +84,7 @@ class ApiConfig:
     admin_body_max_bytes: int = 1024 * 1024
     audience_max_bytes: int = 512 * 1024 * 1024
     audience_max_seconds: float = 900.0
-    audience_apply_max_rows_per_second: int = 25_000
+    audience_apply_max_rows_per_second: int = 12_000
     audience_open_max_uploads: int = 10
     audience_upload_kept_seconds: int = 86_400
     admin_pool_max_connections: int = 4

@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     audience_max_bytes: int = Field(512 * 1024 * 1024, ge=1, description="largest audience upload")
     audience_max_seconds: float = Field(900.0, gt=0, description="longest audience upload")
     audience_apply_max_rows_per_second: int = Field(
-        25_000, ge=0, description="pace at which an audience is written; 0: as fast as it can be"
+        12_000, ge=0, description="pace at which an audience is written; 0: as fast as it can be"
     )
     audience_open_max_uploads: int = Field(
         10, ge=1, le=1000, description="resumable audience uploads that are not applied; then 409"
