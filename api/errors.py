@@ -109,6 +109,11 @@ class ProblemError(Exception):
         )
 
 
+def unforeseen(*, headers: Mapping[str, str] | None = None) -> ProblemError:
+    """A failure of ours, which the caller has logged: 500 without detail."""
+    return ProblemError(INTERNAL, "The failure is in the service's log.", headers=headers)
+
+
 def busy(code: Code, detail: str, *, retry_after_seconds: int = 1) -> ProblemError:
     """A refusal that passes: 503 with Retry-After."""
     return ProblemError(code, detail, headers={"Retry-After": str(retry_after_seconds)})

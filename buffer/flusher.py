@@ -103,20 +103,20 @@ class Flusher:
         """Something was appended. Never blocks."""
         self._wake.set()
 
-    async def acknowledged(self, seq: int, *, deadline: float | None = None) -> None:
-        """Return once the event `seq` is committed in the buffer table. Raises AckTimeoutError.
+    async def acknowledged(self, seq: int) -> None:
+        """Return once the event `seq` is committed in the buffer table.
 
-        `deadline` is of the loop's clock, for a request that has waited before; else the acknowledgement
-        time from now.
+        Raises AckTimeoutError after the acknowledgement time.
         """
-        if seq <= self.pending.acked_through:
-            return
-        if deadline is None:
+        if seq > self.pending.acked_through:
             deadline = asyncio.get_running_loop().time() + self._ack_timeout_seconds
-        await self.acknowledgement(seq, deadline)
+            await self.acknowledgement(seq, deadline)
 
     def acknowledgement(self, seq: int, deadline: float) -> asyncio.Future[None]:
-        """The same for who can't wait, of an event that is not committed yet."""
+        """The same for who can't wait, or has waited before, of an event that is not committed yet.
+
+        `deadline` is of the loop's clock.
+        """
         self._wake.set()
         return self._waiters.add(seq, deadline)
 

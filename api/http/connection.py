@@ -174,7 +174,7 @@ class Connection(web.RequestHandler):
             problem = ProblemError(errors.EXPECTATION_FAILED, _NO_EXPECT, headers=_CLOSE)
         elif status != errors.BAD_REQUEST.status:
             super().handle_error(request, status, exc, message)  # for the log
-            problem = ProblemError(errors.INTERNAL, "The failure is in the service's log.", headers=_CLOSE)
+            problem = errors.unforeseen(headers=_CLOSE)
         elif isinstance(exc, LineTooLong) or _TOO_MANY_FIELDS in (message or ""):
             problem = ProblemError(errors.HEAD_TOO_LARGE, _SMALLER_HEAD, headers=_CLOSE)
         else:

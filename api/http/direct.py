@@ -138,7 +138,7 @@ class DirectAnswers:
     def _failed(self, connection: Connection, error: Exception) -> None:
         if not isinstance(error, ProblemError):
             log.error("a request failed", exc_info=error)
-            error = ProblemError(errors.INTERNAL, "The failure is in the service's log.")
+            error = errors.unforeseen()
         response = error.response()
         assert isinstance(response.body, bytes)
         connection.answer(head_of(response.status, response.headers), response.body)

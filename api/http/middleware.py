@@ -42,7 +42,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
-        return ProblemError(errors.INTERNAL, "The failure is in the service's log.").response()
+        return errors.unforeseen().response()
 
 
 def translated(error: web.HTTPException) -> ProblemError:
