@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
-from tayang.explain import service_url
 from tayang.settings import Settings, SettingsError
 
+OK: Final = 0
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 
@@ -18,6 +20,7 @@ _CONNECT_SECONDS: Final = 10.0
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER_ERRORS: Final = range(500, 600)
+_EVERY_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104  (to be asked at, not to listen on)
 
 
 class ServiceError(Exception):
@@ -66,8 +69,12 @@ class AdminClient:
         return answer
 
     async def send(self, method: str, path: str, **options: Any) -> Answer:
-        """The same, for who tries again: raises what aiohttp does, and ServiceError for 401 and 403 only."""
-        async with self._session.request(method, self.base + path, **options) as response:
+        """The same, for who tries again: raises what aiohttp does, and ServiceError for 401 and 403 only.
+
+        `path` is quoted already: an id in it may hold any character.
+        """
+        url = URL(self.base + path, encoded=True)
+        async with self._session.request(method, url, **options) as response:
             answer = Answer(response.status, response.headers, _document(await response.text()))
         if answer.status == _UNAUTHORIZED:
             raise ServiceError(BAD_INPUT, f"{self.base} doesn't know this key: {answer.detail}")
@@ -76,8 +83,19 @@ class AdminClient:
         return answer
 
 
+def service_url(settings: Settings, url: str | None) -> str:
+    """The service's address, without a slash at its end. Raises SettingsError."""
+    if url is None:
+        host = "127.0.0.1" if settings.http_host in _EVERY_ADDRESS else settings.http_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise SettingsError(f"--url {url!r} is no address: write it as http://127.0.0.1:8080")
+    return url.rstrip("/")
+
+
 def unreachable(base: str, error: Exception) -> ServiceError:
-    remedy = "start it with 'tayang up' (make run), or name it with --url"
+    remedy = "start it with 'tayang up' (make run), or name it with --url or TAYANG_HTTP_PORT"
     return ServiceError(FAILED, f"no service answers at {base} ({error or type(error).__name__}): {remedy}")
 
 

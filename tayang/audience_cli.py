@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from tayang.campaigns_cli import Json, Key, Url
+from tayang.admin_options import Json, Key, Url
 from tayang.settings import load_settings
 
 audience: Final = typer.Typer(help="Audiences over HTTP.", no_args_is_help=True)

@@ -19,6 +19,7 @@ from maintenance.connection import check_version, connect
 from maintenance.duty import ERASURE_DUTY, MaintenanceError
 from maintenance.erasures import finish_erasures
 from maintenance.merge import MergeResult, merge_all
+from tayang.admin_options import Json, Key, Url, run_with_service
 from tayang.audience_cli import audience
 from tayang.campaigns_cli import campaigns
 from tayang.embedded import EmbeddedError
@@ -156,13 +157,14 @@ def erase_user(
     user: Annotated[str, typer.Argument(help="the user's id")],
     *,
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait until nothing is left")] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print the service's answer")] = False,
-    url: Annotated[str | None, typer.Option(help="the service or its backoffice")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
 ) -> None:
     """Erase a user everywhere, by the running service. Exit code 1 if something is left after --wait."""
     from tayang.erase_user import erase_user as erase  # noqa: PLC0415  (its imports are slow)
 
-    raise typer.Exit(asyncio.run(erase(load_settings(), user, wait_seconds=wait, url=url, as_json=as_json)))
+    run_with_service(lambda client: erase(client, user, wait_seconds=wait, as_json=as_json), url=url, key=key)
 
 
 @app.command()
@@ -208,8 +210,9 @@ def explain(
     at: Annotated[str | None, typer.Option(help="another time, such as 2026-11-23T00:00:00+07:00")] = None,
     campaign: Annotated[str | None, typer.Option(help="only this one: its key or id")] = None,
     limit: Annotated[int | None, typer.Option(help="popups that the app asks for")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the service's answer")] = False,
-    url: Annotated[str | None, typer.Option(help="the service or its backoffice")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
 ) -> None:
     """Tell why a user sees what he sees: each campaign's verdict, by the running service."""
     from tayang.explain import attribute_parameters  # noqa: PLC0415  (its imports are slow)
@@ -230,7 +233,7 @@ def explain(
     }
     parameters = {name: value for name, value in given.items() if value is not None}
     parameters |= attribute_parameters(attr or ())
-    raise typer.Exit(asyncio.run(ask(load_settings(), parameters, url=url, as_json=as_json)))
+    run_with_service(lambda client: ask(client, parameters, as_json=as_json), url=url, key=key)
 
 
 @app.command()

@@ -213,7 +213,7 @@ def _check_scalar(attribute: str, value: Any) -> None:
         return
     if not isinstance(value, str):
         kinds = "a text or a number" if attribute.startswith("attr.") else "a text"
-        raise ValueError(f"{attribute} is compared with {kinds}, not with {type(value).__name__}")  # noqa: TRY004
+        raise ValueError(f"{attribute} is compared with {kinds}, not with {type(value).__name__}")  # noqa: TRY004  (pydantic takes a ValueError)
     _check_text(value)
     if attribute == "app_version" and parse_version(value) is None:
         raise ValueError(f"{value[:40]!r} is not a version: write it like '5.2', '5.2.0' or '5.2.0-rc1'")

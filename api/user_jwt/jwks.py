@@ -37,7 +37,7 @@ def parse_jwks(data: bytes) -> list[UserKey]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is no JSON Web Key Set: {error}"[:200]) from error
     if not isinstance(documents, list):
-        raise ValueError('is no JSON Web Key Set: it must be {"keys":[…]}')  # noqa: TRY004
+        raise ValueError('is no JSON Web Key Set: it must be {"keys":[…]}')  # noqa: TRY004  (as all that is wrong with it)
     if len(documents) > JWKS_MAX_KEYS:
         raise ValueError(f"has {len(documents)} keys: remove old ones, {JWKS_MAX_KEYS} are allowed")
     keys = [key for place, document in enumerate(documents) if (key := _checked(place, document)) is not None]

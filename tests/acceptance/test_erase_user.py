@@ -47,7 +47,7 @@ async def test_mistakes_are_named_in_one_line(shell: Shell, service: Service) ->
         (("x" * 129,), {}, 2, "user_id: has 129 characters"),
         (("ani", "--url", "nowhere"), {}, 2, "--url 'nowhere' is no address"),
         (("ani", "--url", "http://127.0.0.1:1"), {}, 1, "no service answers at http://127.0.0.1:1"),
-        (("ani",), {"admin_key": "another-admin-key"}, 2, "TAYANG_ADMIN_KEY is not that of the service"),
+        (("ani",), {"admin_key": "another-admin-key"}, 2, "doesn't know this key"),
     )
     for arguments, settings, code, mistake in cases:
         ended = await erase(shell, service, *arguments, **settings)
