@@ -82,10 +82,11 @@ async def test_a_wrong_key_or_none(shell: Shell, service: Service) -> None:
         shell, service, "ani", "--placement", "home", admin_key="not-the-key-of-the-service"
     )
     assert wrong.code == 2
-    assert wrong.err.startswith("tayang: TAYANG_ADMIN_KEY is not that of the service at http://")
+    assert wrong.err.startswith("tayang: http://")
+    assert "doesn't know this key" in wrong.err
     missing = await explain(shell, service, "ani", "--placement", "home", admin_key="")
     assert missing.code == 2
-    assert missing.err.startswith("tayang: TAYANG_ADMIN_KEY is not set")
+    assert missing.err.startswith("tayang: there is no key: give an API key")
 
 
 async def test_a_service_that_is_away_or_fails(shell: Shell, service: Service) -> None:
@@ -94,11 +95,11 @@ async def test_a_service_that_is_away_or_fails(shell: Shell, service: Service) -
     assert away.err.startswith(f"tayang: no service answers at {shell.url} (")
     assert len(away.err.splitlines()) == 1
 
-    for server in service.delivery.reader.servers:
+    for server in service.delivery.reader.connections:
         server.connected.clear()
     failed = await explain(shell, service, "ani", "--placement", "home")
     assert failed.code == 1
-    assert failed.err == "tayang: Neither the replica nor the primary answers. Try again.\n"
+    assert failed.err.endswith(": Neither the replica nor the primary answers. Try again.\n")
 
     nonsense = await shell.run("explain", "ani", "--placement", "home", "--url", "8080", admin_key=ADMIN_KEY)
     assert nonsense.code == 2

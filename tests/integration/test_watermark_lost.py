@@ -44,12 +44,12 @@ async def test_reads_go_on_when_the_primary_shows_less_than_was_forgotten(
 async def test_readiness_says_so_when_no_read_works(service: Service) -> None:
     reader = service.delivery.reader
     assert reader.answering
-    for server in reader.servers:
+    for server in reader.connections:
         server.connected.clear()  # as if both were gone; the connections themselves stay
     await until(lambda: not reader.answering, "the last read is some seconds ago")
     async with service.client.get("/readyz") as response:
         assert response.status == 503
         assert not (await response.json())["parts"]["reads"]["ok"]
-    for server in reader.servers:
+    for server in reader.connections:
         server.connected.set()
     await until(service.ready, "reads work again")
