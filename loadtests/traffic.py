@@ -7,12 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import Final
 
-import jwt
-
 from loadtests.campaigns import QUERIES
 from loadtests.generator import Request
+from loadtests.jwts import Mint
 
-_VALID_SECONDS: Final = 86_400
 _SEED: Final = 7
 
 
@@ -24,7 +22,8 @@ class Population:
 
     def __init__(self, count: int, secret: str, address: tuple[str, int], *, step: int = 1) -> None:
         self._host = f"{address[0]}:{address[1]}".encode()
-        self._jwts = [_mint(secret, user_id(step * number)) for number in range(count)]
+        mint = Mint(secret, int(time.time()))
+        self._jwts = [mint.jwt(user_id(step * number)).encode() for number in range(count)]
         self._random = random.Random(_SEED)
         self.tokens: list[tuple[int, bytes]] = []
         self.served = 0
@@ -99,9 +98,3 @@ def bare_gets(address: tuple[str, int]) -> Iterator[Request]:
 def user_id(number: int) -> str:
     """As sql/seed_counts.sql and sql/fill_buffer.sql write it."""
     return f"user-{number:07d}"
-
-
-def _mint(secret: str, user: str) -> bytes:
-    now = int(time.time())
-    claims = {"sub": user, "iat": now, "exp": now + _VALID_SECONDS}
-    return jwt.encode(claims, secret, algorithm="HS256").encode()

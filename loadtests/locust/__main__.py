@@ -40,10 +40,12 @@ def main(order: dict[str, Any], directory: Path) -> None:
     clock = shape.get_run_time if shape else lambda: time.perf_counter() - started
     record = Record(plan, clock)
     environment.events.request.add_listener(  # type: ignore[no-untyped-call]
-        lambda name, response_time, exception, **_: record.answered(name, response_time, exception)
+        lambda name, response_time, exception, context, **_: record.answered(
+            name, response_time, exception, context["late_ms"]
+        )
     )
     environment.events.user_error.add_listener(  # type: ignore[no-untyped-call]
-        lambda exception, **_: record.answered("a phone broke", 0.0, exception)
+        lambda exception, **_: record.answered("a phone broke", 0.0, exception, 0.0)
     )
     with Ledger(directory) as ledger:
         Phone.world = world = World(

@@ -5,8 +5,7 @@ import time
 from functools import lru_cache
 from typing import Final
 
-import jwt
-
+from loadtests.jwts import Mint
 from loadtests.traffic import user_id
 
 #: Zipf-Mandelbrot: the share of the user of rank k is like 1 / (k + OFFSET) ** EXPONENT. Without the offset
@@ -15,7 +14,6 @@ EXPONENT: Final = 0.8
 OFFSET: Final = 100.0
 #: Prime, and no divisor of usual counts: spreads the frequent users over the table of counts.
 _SPREAD: Final = 1_000_003
-_VALID_SECONDS: Final = 86_400
 _REMEMBERED_JWTS: Final = 50_000  # some 400 bytes each
 
 
@@ -24,10 +22,9 @@ class People:
 
     def __init__(self, count: int, secret: str, *, seed: int) -> None:
         self._count = count
-        self._secret = secret
         self._random = random.Random(seed)
         self._busy: set[int] = set()
-        self._issued_at = int(time.time())
+        self._mint = Mint(secret, int(time.time()))
         power = 1 - EXPONENT
         self._low = OFFSET**power
         self._span = (count + OFFSET) ** power - self._low
@@ -51,9 +48,4 @@ class People:
 
     def _authorization(self, person: int) -> str:
         """Of the Authorization header. Numbers from the count on are free for users who are no customers."""
-        claims = {
-            "sub": user_id(person),
-            "iat": self._issued_at,
-            "exp": self._issued_at + _VALID_SECONDS,
-        }
-        return f"Bearer {jwt.encode(claims, self._secret, algorithm='HS256')}"
+        return f"Bearer {self._mint.jwt(user_id(person))}"

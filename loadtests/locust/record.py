@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,18 +28,28 @@ class Latencies:
     """Counts in steps of 0.05 ms: as much memory for a million answers as for a thousand."""
 
     def __init__(self) -> None:
-        self._buckets: Counter[int] = Counter()
-        self.count = 0
+        self.buckets: defaultdict[int, int] = defaultdict(int)
 
     def add(self, milliseconds: float) -> None:
-        self._buckets[int(milliseconds * _BUCKETS_PER_MS)] += 1
-        self.count += 1
+        self.buckets[int(milliseconds * _BUCKETS_PER_MS)] += 1
+
+    @classmethod
+    def together(cls, parts: Iterable[Self]) -> Self:
+        found = cls()
+        for part in parts:
+            for bucket, count in part.buckets.items():
+                found.buckets[bucket] += count
+        return found
+
+    @property
+    def count(self) -> int:
+        return sum(self.buckets.values())
 
     def percentile(self, percent: float) -> float:
         """Milliseconds that so many per cent do not exceed, rounded up to the next step; 0 without any."""
         left = self.count * percent / 100
-        for bucket in sorted(self._buckets):
-            left -= self._buckets[bucket]
+        for bucket in sorted(self.buckets):
+            left -= self.buckets[bucket]
             if left <= 1e-9:
                 return (bucket + 1) / _BUCKETS_PER_MS
         return 0.0
@@ -63,20 +73,15 @@ class Record:
         self._stages = {stage.name: _StageRecord(stage) for stage in plan}
         self.messages: Counter[str] = Counter()
 
-    def answered(self, name: str, milliseconds: float, error: object) -> None:
-        stage = at(self._plan, self._now())
+    def answered(self, name: str, milliseconds: float, error: object, late_ms: float) -> None:
+        """It took so long from sending to the whole answer, and was sent so long after it was due."""
         if error is not None:
             message = f"{name}: {_URL.sub('', str(error))}"
             if len(self.messages) < _ERRORS_MAX or message in self.messages:
                 self.messages[message] += 1
-        if stage is not None:
-            self._stages[stage.name].add(name, milliseconds, failed=error is not None)
-
-    def late(self, milliseconds: float) -> None:
-        """A request was sent so long after it was due."""
         stage = at(self._plan, self._now())
         if stage is not None:
-            self._stages[stage.name].late.add(max(0.0, milliseconds))
+            self._stages[stage.name].add(name, milliseconds, late_ms, failed=error is not None)
 
     def line(self) -> str:
         """How it stands, for a terminal."""
@@ -85,10 +90,11 @@ class Record:
         if stage is None:
             return f"{elapsed:5.0f} s  over; the last visits end"
         record = self._stages[stage.name]
+        sent = record.all
         return (
-            f"{elapsed:5.0f} s  {stage.name:9} {stage.rate:,.0f}/s: {record.all.count:,} requests, "
-            f"p50 {record.all.percentile(50):.2f} ms, p99 {record.all.percentile(99):.2f} ms, "
-            f"{record.errors:,} errors, sent late by {record.late.percentile(99):.1f} ms (p99)"
+            f"{elapsed:5.0f} s  {stage.name:9} {stage.rate:,.0f}/s: {sent.count:,} requests, "
+            f"p50 {sent.percentile(50):.2f} ms, p99 {sent.percentile(99):.2f} ms "
+            f"({record.since_due.percentile(99):.2f} ms since they were due), {record.errors:,} errors"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,18 +107,23 @@ class Record:
 class _StageRecord:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._names: dict[str, Latencies] = {}
+        self._names: defaultdict[str, Latencies] = defaultdict(Latencies)
         self._errors: Counter[str] = Counter()
-        self.all = Latencies()
+        self.since_due = Latencies()
         self.late = Latencies()
 
     @property
     def errors(self) -> int:
         return self._errors.total()
 
-    def add(self, name: str, milliseconds: float, *, failed: bool) -> None:
-        self.all.add(milliseconds)
-        self._names.setdefault(name, Latencies()).add(milliseconds)
+    @property
+    def all(self) -> Latencies:
+        return Latencies.together(self._names.values())
+
+    def add(self, name: str, milliseconds: float, late_ms: float, *, failed: bool) -> None:
+        self._names[name].add(milliseconds)
+        self.since_due.add(late_ms + milliseconds)
+        self.late.add(late_ms)
         if failed:
             self._errors[name] += 1
 
@@ -122,9 +133,10 @@ class _StageRecord:
             "gated": self._stage.gated,
             "seconds": self._stage.seconds,
             "target_per_second": self._stage.rate,
-            "achieved_per_second": self.all.count / self._stage.seconds,
+            "achieved_per_second": self.late.count / self._stage.seconds,
             "errors": self.errors,
             "all": self.all.as_dict(),
+            "since_due": self.since_due.as_dict(),
             "late": self.late.as_dict(),
             "names": {
                 name: {**self._names[name].as_dict(), "errors": self._errors[name]}

@@ -5,8 +5,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
 
+from loadtests.jwts import Mint
 from loadtests.locust.gates import (
     ERRORS,
     GREW,
@@ -184,11 +186,12 @@ def test_the_record_keeps_stages_apart_and_leaves_the_warm_up_out() -> None:
         ("GET", 6.0, None),
         ("GET", 800.0, None),  # after the end
     ):
-        record.answered(name, milliseconds, error)
+        record.answered(name, milliseconds, error, late_ms=2.0)
 
     low, high = record.as_dict()["stages"]
     assert (low["all"]["count"], low["errors"], low["achieved_per_second"]) == (2, 1, 0.2)
     assert low["names"]["POST"]["errors"] == 1
+    assert low["since_due"]["max_ms"] == pytest.approx(low["all"]["max_ms"] + 2, abs=0.1)
     assert (high["all"]["count"], high["errors"], high["all"]["max_ms"]) == (1, 0, pytest.approx(6, abs=0.1))
     assert record.as_dict()["messages"] == {"POST: code=503": 1}
 
@@ -214,3 +217,11 @@ def test_the_same_user_has_the_same_jwt() -> None:
     before = people.authorization(5)
     people.authorization.cache_clear()
     assert people.authorization(5) == before != people.authorization(6)
+
+
+def test_a_minted_jwt_is_one() -> None:
+    minted = Mint("s" * 32, issued_at=1_000).jwt("user-0000007")
+
+    assert jwt.get_unverified_header(minted) == {"alg": "HS256", "typ": "JWT"}
+    claims = jwt.decode(minted, "s" * 32, algorithms=["HS256"], options={"verify_exp": False})
+    assert claims == {"sub": "user-0000007", "iat": 1_000, "exp": 87_400}
