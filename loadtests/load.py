@@ -2,8 +2,8 @@
 
 Starts the service in a temporary directory, lets Locust offer a rate, and reconciles what was acknowledged
 with what is counted. Exit code 0: all gates passed; 1: it went wrong; 3: an acknowledged event is not counted
-exactly once; 4: a cap was overshot; 5: errors; 6: less than 98 % of the rate, the percentiles are void;
-7: p99; 8: something grew (soak); 130: interrupted. Of several the first one.
+exactly once; 4: a cap was overshot; 5: errors; 6: less than 98 % of the rate, or much of it late: void
+percentiles; 7: p99; 8: something grew (soak); 130: interrupted. Of several the first one.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         seen["machine"] = machine.describe(database.version(), seen.pop("load_before"), "loadtests.load")
         progress.say("stopping everything")
     found = [
-        *gates(seen["stages"], account, p99_ms=arguments.p99_ms),
+        *gates(seen["stages"], account, p99_ms=arguments.p99_ms, late_ms=arguments.late_ms),
         *([grew(seen["growth"])] if arguments.shape == "soak" else []),
     ]
     return _report(arguments, directory, found, account, seen)
@@ -148,6 +148,7 @@ def _report(
     report = {
         "shape": arguments.shape,
         "p99_limit_ms": arguments.p99_ms,
+        "late_limit_ms": arguments.late_ms,
         "exit_code": exit_code(found),
         "gates": [asdict(gate) for gate in found],
         "account": asdict(account),

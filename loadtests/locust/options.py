@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from loadtests.locust.stages import RATES, SECONDS, SHAPES
+from loadtests.locust.stages import RATES, SECONDS, SHAPES, USER_REQUESTS_PER_SECOND
 
 #: Issue 6, for a steady load.
 P99_MS: Final = 20.0
+#: A connection that is late by less still sends one request in each of its intervals: none is left out.
+LATE_MS: Final = 1000 / USER_REQUESTS_PER_SECOND
 _PEOPLE: Final = 1_000_000
 _COUNTED_USERS: Final = 20_000
 _SEED: Final = 7
@@ -23,6 +25,13 @@ def options(description: str | None) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=_positive, help=f"of all stages together ({_listed(SECONDS)})")
     parser.add_argument("--p99-ms", type=_positive, default=P99_MS, help=f"the latency gate ({P99_MS:g})")
+    parser.add_argument(
+        "--late-ms",
+        type=_positive,
+        default=LATE_MS,
+        help=f"the percentiles are void if over 1 %% were sent later than so long after they were due "
+        f"({LATE_MS:g})",
+    )
     parser.add_argument("--people", type=_whole, default=_PEOPLE, help=f"users of the app ({_PEOPLE:,})")
     parser.add_argument(
         "--counted-users",

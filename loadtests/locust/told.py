@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from loadtests.locust.gates import achieved, held
+from loadtests.locust.gates import held, void
 from loadtests.tables import text_table
 
 #: The most frequent ones; all are in report.json.
@@ -26,19 +26,23 @@ def told(report: dict[str, Any]) -> str:
 
 def _stages(report: dict[str, Any]) -> list[list[str]]:
     rows = [
-        ["stage", "target/s", "achieved/s", "p50 ms", "p95 ms", "p99 ms", "errors", "sent late, p99 ms", ""]
+        [
+            *("stage", "target/s", "achieved/s", "p50 ms", "p95 ms", "p99 ms"),
+            *("p99 ms since due", "sent late, p99 ms", "errors", ""),
+        ]
     ]
     for stage in report["stages"]:
-        void = "" if achieved(stage) else "void: too few were sent"
+        why = void(stage, report["late_limit_ms"])
         rows.append(
             [
                 stage["name"],
                 f"{stage['target_per_second']:,.0f}",
                 f"{stage['achieved_per_second']:,.0f}",
                 *_percentiles(stage["all"]),
-                f"{stage['errors']:,}",
+                f"{stage['since_due']['p99_ms']:.2f}",
                 f"{stage['late']['p99_ms']:.1f}",
-                void,
+                f"{stage['errors']:,}",
+                f"void: {why}" if why else "",
             ]
         )
     return rows
@@ -67,7 +71,7 @@ def _highest(report: dict[str, Any]) -> str:
     limit = report["p99_limit_ms"]
     rates = []
     for stage in report["stages"]:
-        if not held(stage, limit):
+        if not held(stage, limit, report["late_limit_ms"]):
             break
         rates.append(stage["target_per_second"])
     if not rates:

@@ -35,7 +35,10 @@ STAGE: dict[str, Any] = {
     "achieved_per_second": 1_990.0,
     "errors": 0,
     "all": {"count": 1000, "p99_ms": 12.0},
+    "since_due": {"count": 1000, "p99_ms": 31.0},
+    "late": {"count": 1000, "p99_ms": 25.0},
 }
+LIMITS = {"p99_ms": 20.0, "late_ms": 100.0}
 ACCOUNT = Account(
     acknowledgements=110,
     acknowledged=100,
@@ -52,13 +55,13 @@ ACCOUNT = Account(
 
 
 def failed(stage: dict[str, Any] | None = None, **account: Any) -> set[int]:
-    found = gates([STAGE | (stage or {})], replace(ACCOUNT, **account), p99_ms=20)
+    found = gates([STAGE | (stage or {})], replace(ACCOUNT, **account), **LIMITS)
     return {gate.exit_code for gate in found if not gate.passed}
 
 
 def test_all_gates_pass() -> None:
     assert failed() == set()
-    assert exit_code(gates([STAGE], ACCOUNT, p99_ms=20)) == 0
+    assert exit_code(gates([STAGE], ACCOUNT, **LIMITS)) == 0
 
 
 @pytest.mark.parametrize(
@@ -89,10 +92,42 @@ def test_a_rate_that_was_not_sent_voids_the_percentiles_however_good_they_look()
     too_few = {"achieved_per_second": 1_959.0}
 
     assert failed(too_few) == {RATE, LATENCY}
-    said = {gate.exit_code: gate.said for gate in gates([STAGE | too_few], ACCOUNT, p99_ms=20)}
+    said = {gate.exit_code: gate.said for gate in gates([STAGE | too_few], ACCOUNT, **LIMITS)}
     assert "VOID" in said[RATE]
     assert "12.00" not in said[LATENCY]
-    assert not held(STAGE | too_few, 20)
+    assert not held(STAGE | too_few, **LIMITS)
+
+
+def test_who_stalls_and_catches_up_voids_the_percentiles_though_all_was_sent() -> None:
+    """Two seconds of 120 in which nothing is sent, and then all of it at once, answered quickly."""
+    record = recorded(lates_ms=[0.0] * 118_000 + [float(late) for late in range(2_000)])
+    stage = STAGE | record.as_dict()["stages"][0]
+
+    assert stage["achieved_per_second"] == stage["target_per_second"]
+    assert stage["all"]["p99_ms"] == pytest.approx(5.0, abs=0.1), "it looks as if nothing had happened"
+    assert stage["since_due"]["p99_ms"] > 700
+    assert failed(stage) == {RATE, LATENCY}
+    said = {gate.exit_code: gate.said for gate in gates([stage], ACCOUNT, **LIMITS)}
+    assert "VOID: more than 1 % were sent over 100 ms late" in said[RATE]
+    assert not held(stage, **LIMITS)
+
+
+def test_who_is_late_by_less_than_an_interval_leaves_nothing_out() -> None:
+    stage = STAGE | recorded(lates_ms=[99.0] * 120_000).as_dict()["stages"][0]
+
+    assert failed(stage) == set()
+    assert held(stage, **LIMITS)
+    said = {gate.exit_code: gate.said for gate in gates([stage], ACCOUNT, **LIMITS)}
+    assert "p99 5.05 ms (104.05 since due)" in said[LATENCY], "whoever reads it sees both"
+
+
+def recorded(lates_ms: list[float]) -> Record:
+    """1,000/s for as long as that takes, each answered 5 ms after it was sent."""
+    plan = [Stage(name="steady", seconds=len(lates_ms) / 1_000, rate=1_000)]
+    record = Record(plan, lambda: 1.0)
+    for late_ms in lates_ms:
+        record.answered("GET", 5.0, None, late_ms)
+    return record
 
 
 def test_a_stage_without_gates_fails_only_by_the_books() -> None:
@@ -104,7 +139,7 @@ def test_a_stage_without_gates_fails_only_by_the_books() -> None:
 
 def test_the_worst_gate_gives_the_exit_code() -> None:
     account = replace(ACCOUNT, missing=1)
-    assert exit_code(gates([STAGE | {"errors": 1}], account, p99_ms=1)) == LOST
+    assert exit_code(gates([STAGE | {"errors": 1}], account, p99_ms=1, late_ms=1)) == LOST
 
 
 def sample(seconds: float, **values: Any) -> Sample:
