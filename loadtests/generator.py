@@ -43,13 +43,14 @@ async def closed_loop(
     requests: Iterator[Request],
     *,
     connections: int,
-    expected_status: int,
+    expected_status: int | frozenset[int],
     warm_up_seconds: float = 0.0,
     measure_seconds: float | None = None,
     on_answer: OnAnswer | None = None,
 ) -> LoadResult:
     """Send until the time is over, or without a time until `requests` ends. Raises LoadError."""
-    load = _Load(requests, expected_status, on_answer, timed=measure_seconds is not None)
+    expected = frozenset({expected_status}) if isinstance(expected_status, int) else expected_status
+    load = _Load(requests, expected, on_answer, timed=measure_seconds is not None)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: load.fail(str(context.get("exception") or context)))
     duration = math.inf if measure_seconds is None else warm_up_seconds + measure_seconds
@@ -117,9 +118,14 @@ class _Load:
     """What the connections of a run share."""
 
     def __init__(
-        self, requests: Iterator[Request], expected_status: int, on_answer: OnAnswer | None, *, timed: bool
+        self,
+        requests: Iterator[Request],
+        expected: frozenset[int],
+        on_answer: OnAnswer | None,
+        *,
+        timed: bool,
     ) -> None:
-        self.expected_status = expected_status
+        self.expected = expected
         self.on_answer = on_answer
         self.in_flight = 0
         self.measure_from = self.measure_until = math.inf
@@ -207,8 +213,9 @@ class _Connection(Answers):
         load.in_flight -= 1
         load.result.answers += 1
         load.result.statuses[status] += 1
-        if status != load.expected_status:
-            load.fail(f"status {status} instead of {load.expected_status}: {data[body_at : body_at + 300]!r}")
+        if status not in load.expected:
+            expected = " or ".join(map(str, sorted(load.expected)))
+            load.fail(f"status {status} instead of {expected}: {data[body_at : body_at + 300]!r}")
             return
         if load.measure_from <= now <= load.measure_until:
             load.result.latencies.append(now - self._sent_at)

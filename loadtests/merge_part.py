@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 from loadtests.database import Database
@@ -13,7 +14,8 @@ from loadtests.service import BenchError, Service
 AFTER_CHECKPOINT: Final = "first after a checkpoint"
 IN_A_ROW: Final = "one after another"
 SAME_USERS: Final = "the same users again"
-_SKEWS: Final = {"even": 0, "Zipf, s = 0.8": 1}
+EVEN: Final = {"even": 0}
+_SKEWS: Final = {**EVEN, "Zipf, s = 0.8": 1}
 _SEED_USERS: Final = 50_000
 
 
@@ -25,6 +27,7 @@ def measure_merge(
     progress: Progress,
     *,
     seeded_users: int,
+    skews: Mapping[str, int] = _SKEWS,
 ) -> MergeFigures:
     """With maintenance suspended: nothing else merges. Raises BenchError."""
     rows = plan.merge_users * ROWS_A_USER
@@ -38,7 +41,7 @@ def measure_merge(
     with service.suspended_maintenance(database.end_duties):
         merger = _Merger(plan, service, database, campaigns)
         series = tuple(
-            each for users, skew in _SKEWS.items() for each in _series(plan, merger, users, skew, progress)
+            each for users, skew in skews.items() for each in _series(plan, merger, users, skew, progress)
         )
     return MergeFigures(counted_rows=counted, series=series)
 

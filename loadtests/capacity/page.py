@@ -1,0 +1,107 @@
+"""The part of docs/capacity.md that is made from a measurement; around it people write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from loadtests.capacity.fit import FITTED, FITTED_MERGES
+from loadtests.capacity.model import Model
+from loadtests.capacity.plan import Wanted, needs
+from loadtests.capacity.points import Measured
+from loadtests.capacity.predict import Comparison
+from loadtests.capacity.told import (
+    Rows,
+    comparisons,
+    first_limit,
+    limits,
+    parameters,
+    rate,
+    requirements,
+    verdict,
+)
+from loadtests.service import BenchError
+
+BEGIN: Final = "<!-- from here on by python -m loadtests.capacity predict --write docs/capacity.md -->"
+END: Final = "<!-- up to here -->"
+#: Requests a second that the page is about.
+RATES: Final = (2_000.0, 10_000.0, 100_000.0)
+
+
+def write(page: Path, measured: Measured, model: Model, found: Sequence[Comparison]) -> None:
+    """Raises BenchError if the page has no markers."""
+    text = page.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise BenchError(f"{page} has no lines {BEGIN!r} and {END!r}: put them where the tables should stand")
+    before, after = text.split(BEGIN)[0], text.split(END)[-1]
+    page.write_text(f"{before}{BEGIN}\n\n{generated(measured, model, found)}\n{END}{after}", encoding="utf-8")
+
+
+def generated(measured: Measured, model: Model, found: Sequence[Comparison]) -> str:
+    plans = [needs(model, Wanted(tps=tps)) for tps in RATES]
+    lines = [
+        "### Measured against predicted",
+        "",
+        _about(measured),
+        "",
+        _seen(found),
+        "",
+        *_table(comparisons(found)),
+        "### Parameters",
+        "",
+        *_table(parameters(model)),
+        "### What a rate needs",
+        "",
+        _taken(plans[0].wanted),
+        "",
+        *_table(requirements(plans)),
+        "### Where one primary ends",
+        "",
+        _servers(plans[0].wanted),
+        "",
+    ]
+    for plan in plans[1:]:
+        lines += [f"At {rate(plan.wanted.tps)}:", "", *_table(limits(plan)), first_limit(plan), ""]
+    return "\n".join(lines)
+
+
+def _seen(found: Sequence[Comparison]) -> str:
+    points = ", ".join(f"*{load.name}*" for load in FITTED)
+    return (
+        f"The fit has seen {points}, and of the merges *{FITTED_MERGES[0]}* and *{FITTED_MERGES[1]}*. "
+        f"It has not seen these. {verdict(found)}"
+    )
+
+
+def _taken(wanted: Wanted) -> str:
+    return (
+        f"{wanted.get_share:.0%} GETs, one event a POST; cores at most {wanted.busy:.0%} busy; "
+        f"{wanted.users:,} users with {wanted.campaigns_a_user:g} counted campaigns each; a day's mean rate "
+        f"is {wanted.average_share:.0%} of the peak; {wanted.retention_days} days of log."
+    )
+
+
+def _servers(wanted: Wanted) -> str:
+    return (
+        f"Servers of {wanted.primary_cores} cores, of which {wanted.busy:.0%} may be busy; a checkpoint "
+        f"every {wanted.checkpoint_seconds:g} s; a disk for {wanted.wal_mb_per_second:g} MB/s of WAL and "
+        f"{wanted.iops:,.0f} IOPS. Users come evenly, which touches the most pages."
+    )
+
+
+def _about(measured: Measured) -> str:
+    about = measured.machine
+    load = " / ".join(f"{value:.2f}" for value in about["load_before"])
+    pinned = (
+        "the worker of the points with one worker on a core of its own" if measured.pinned else "not pinned"
+    )
+    return (
+        f"{about['date']}, commit {about['commit']}, {measured.cores} cores of {about['cpu']} ({pinned}), "
+        f"{about['memory_gib']} GiB, {about['kernel']}, PostgreSQL {about['postgresql']}, "
+        f"Python {about['python']}; load average before: {load}."
+    )
+
+
+def _table(rows: Rows) -> list[str]:
+    head, *others = rows
+    lines = [head, [":---", *["---:"] * (len(head) - 1)], *others]
+    return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
