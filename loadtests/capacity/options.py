@@ -29,7 +29,7 @@ def options(description: str | None) -> argparse.Namespace:
 
 def _measure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, default=FILE, help="where to write it (docs/capacity.json)")
-    parser.add_argument("--workers", type=_whole, action="append", help="beside 1 and 2; again for another (4)")
+    parser.add_argument("--workers", type=_whole, action="append", help="beside 1 and 2, again for more (4)")
     parser.add_argument("--rounds", type=_whole, default=3, help="rounds of each point (3)")
     parser.add_argument("--seconds", type=_number, default=3.0, help="of each measurement (3)")
     parser.add_argument("--quick", action="store_true", help="it works; its figures mean nothing")

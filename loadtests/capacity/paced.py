@@ -47,15 +47,15 @@ class _Load:
 
     async def run(self, rate: float, seconds: float) -> LoadResult:
         started = time.perf_counter()
-        due = started
-        while due < started + seconds:
+        sent, all_of_them = 0, round(rate * seconds)
+        while sent < all_of_them:
             now = time.perf_counter()
-            while due <= now and due < started + seconds and self.free:
+            while self.free and sent < all_of_them and (due := started + sent / rate) <= now:
                 request = next(self._requests, None)
                 if request is None:
                     raise LoadError("there were too few requests for the time: measure shorter")
                 self.free.popleft().send(request[0], due)
-                due += 1 / rate
+                sent += 1
             self._check()
             await asyncio.sleep(_TICK_SECONDS)
         while len(self.free) < len(self.connections):

@@ -21,7 +21,8 @@ from loadtests.capacity.worker import fullest_worker
 from loadtests.service import BenchError
 
 DOCS = Path(__file__).parents[2] / "docs"
-SECONDS = 10.0
+#: Of a load, and until all of it is known to be merged and replayed.
+SECONDS, AFTER = 10.0, 2.5
 #: µs of CPU: (of each, of a batch). A batch holds half of what is in flight.
 GET = {"api": (100.0, 300.0), "readers": (40.0, 160.0), "generator": (20.0, 60.0)}
 POST = {
@@ -55,6 +56,16 @@ def test_the_fit_finds_what_the_figures_were_made_from() -> None:
     assert model.merge.seconds_a_row == pytest.approx(20e-6)
     assert model.merge.seconds_an_image == pytest.approx(50e-6)
     assert model.merge.cpu_a_merge == pytest.approx(0.005)
+
+
+def test_the_least_disturbed_round_counts() -> None:
+    quiet = measured()
+    loud = measured(slower={load.name: 2.0 for load in SEEN if load.connections})
+
+    both = fit(replace(quiet, points=[*loud.points, *quiet.points]))
+
+    assert both.get.cpu == fit(quiet).get.cpu
+    assert both.post.cpu == fit(quiet).post.cpu
 
 
 def test_points_that_the_fit_has_not_seen_are_predicted() -> None:
@@ -95,6 +106,19 @@ def test_the_deviation_is_of_what_was_measured() -> None:
         return Comparison(point="", figure="", measured=10.0, predicted=predicted)
 
     assert [compared(predicted).within for predicted in (7.9, 8.1, 11.9, 12.1)] == [False, True, True, False]
+
+
+def test_a_rate_that_was_not_reached_is_not_compared() -> None:
+    whole = measured()
+    paced_load = Load(workers=1, connections=200, get_share=0.55, rate=2_000.0)
+    point = replace(whole.points[-1], load=paced_load)
+
+    def compared(rate: float) -> bool:
+        points = [*whole.points, replace(point, requests_per_second=rate)]
+        found = compare(fit(whole), replace(whole, points=points))
+        return paced_load.name in {each.point for each in found}
+
+    assert [compared(rate) for rate in (1_900.0, 1_990.0)] == [False, True]
 
 
 def test_a_page_is_written_to_the_wal_whole_the_first_time_only() -> None:
@@ -153,6 +177,10 @@ def test_a_worker_is_filled_up_to_the_headroom() -> None:
     assert worker.busy == pytest.approx(0.6, abs=0.01)
     assert worker.rate > 0.58 / 500e-6  # no batches at all
     assert fullest_worker(model, 0.55, 0.3).rate < worker.rate
+    delay = 0.55 * model.get.delay_seconds + 0.45 * model.post.delay_seconds
+    batches = (worker.read_batch, worker.copy_batch)
+    work = sum(model.cpu_of(part, 0.55, *batches) for part in ("api", "readers", "copy"))
+    assert worker.latency_seconds == pytest.approx(delay + work / (1 - 0.6))
 
 
 def test_a_plan_adds_up() -> None:
@@ -296,6 +324,7 @@ def _point(load: Load, slower: float) -> Point:
     batches = gets / _batch(a_worker * load.get_share)
     copies = rows / _batch(a_worker * (1 - load.get_share))
     merges = SECONDS * MERGES_A_SECOND * bool(rows)
+    idle_seconds = AFTER + SECONDS * (not rows)  # in which it merges once a second
     busy = {
         part: slower
         * 1e-6
@@ -305,7 +334,7 @@ def _point(load: Load, slower: float) -> Point:
             + rows * (POST.get(part, (0, 0))[0] + (load.workers - 1) * HEARD.get(part, 0))
             + copies * POST.get(part, (0, 0))[1]
         )
-        + IDLE.get(part, 0.0) * SECONDS * (load.workers if part in ("api", "readers") else 1)
+        + IDLE.get(part, 0.0) * (SECONDS + AFTER) * (load.workers if part in ("api", "readers") else 1)
         + (0.005 * merges if part == "merge" else 0.0)
         for part in PARTS
     }
@@ -313,10 +342,11 @@ def _point(load: Load, slower: float) -> Point:
         load=load, round=1, requests=requests, elapsed_seconds=SECONDS,
         requests_per_second=requests / SECONDS, p50_ms=1.0, p99_ms=1.0, busy=busy,
         used=Reading(
-            seconds=SECONDS, cpu=busy, users_read=gets, read_batches=batches + 4 * SECONDS, rows=rows,
-            copies=copies, merges=merges or SECONDS,
+            seconds=SECONDS + AFTER, cpu=busy, users_read=gets,
+            read_batches=batches + 4 * (SECONDS + AFTER), rows=rows, copies=copies,
+            merges=merges + idle_seconds,
             wal_bytes=rows * WAL_A_ROW + merges * WAL_A_MERGE,
-            wal_syncs=merges * SYNCS_A_MERGE or IDLE_SYNCS * SECONDS, wal_writes=0, wal_images=0,
+            wal_syncs=merges * SYNCS_A_MERGE + IDLE_SYNCS * idle_seconds, wal_writes=0, wal_images=0,
             network_bytes=1_000.0 * requests, page_writes=None,
         ),
     )  # fmt: skip
