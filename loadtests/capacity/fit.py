@@ -8,27 +8,28 @@ from typing import Final
 
 from loadtests.capacity.model import Cost, Kind, Merge, Model, Storage, first_touches
 from loadtests.capacity.points import Load, Measured, Merged, Point
-from loadtests.capacity.queues import closed, cores_of
 from loadtests.capacity.readings import PARTS
 from loadtests.service import BenchError
 
 IDLE: Final = Load(workers=1, connections=0, get_share=0.0)
+#: How long one request takes; of these points nothing else is looked at.
+ALONE: Final = tuple(Load(workers=1, connections=1, get_share=share) for share in (1.0, 0.0))
 #: Small batches, and large ones.
 GETS: Final = tuple(Load(workers=1, connections=count, get_share=1.0) for count in (4, 64))
 POSTS: Final = tuple(Load(workers=1, connections=count, get_share=0.0) for count in (4, 64))
 #: Two workers hear of each other's events.
 HEARD: Final = Load(workers=2, connections=64, get_share=0.0)
 #: All that is looked at, and of the merges the first after a checkpoint and the same again.
-FITTED: Final = (IDLE, *GETS, *POSTS, HEARD)
+FITTED: Final = (IDLE, *ALONE, *GETS, *POSTS, HEARD)
 FITTED_MERGES: Final = ("first after a checkpoint", "the same users again")
 
 #: Parts that a batch of GETs costs something, and one of events; the others cost by the row, or nothing.
 _BATCHED: Final = {"get": ("api", "readers", "generator"), "post": ("api", "copy", "generator")}
-_BY_ROW: Final = ("primary_rest", "replay", "replica_rest")
+#: A merge costs by its rows: one that finds none costs as much beside, and an idle service has as many.
+_BY_ROW: Final = ("merge", "primary_rest", "replay", "replica_rest")
 _HEARING: Final = ("api", "primary_rest")
-#: Of a delay that is looked for by halves.
-_DELAY_MAX_SECONDS: Final = 0.1
-_HALVES: Final = 30
+#: The merge and what follows it happen after the answer.
+_WAITED_FOR: Final = ("api", "readers", "copy", "generator")
 
 
 def fit(measured: Measured) -> Model:
@@ -44,8 +45,6 @@ def fit(measured: Measured) -> Model:
         merge=_merge(measured, idle),
         storage=_storage(measured),
     )
-    model = replace(model, get=replace(get, delay_seconds=_delay(model, "get", measured)))
-    model = replace(model, post=replace(model.post, delay_seconds=_delay(model, "post", measured)))
     return replace(model, heard=_heard(model, idle, measured.best(HEARD)))
 
 
@@ -84,6 +83,7 @@ class _Idle:
 def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> Kind:
     """`loads`: of few connections, and of many."""
     points = [measured.best(load) for load in loads]
+    alone = ALONE[0 if name == "get" else 1]
     busy_max = max(idle.busiest(point) for point in measured.of(loads[-1]))
 
     def read_batches(point: Point) -> float:
@@ -93,33 +93,22 @@ def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> 
     cpu = {part: _cost(idle, part, points, batches) for part in _BATCHED[name]}
     if name == "post":
         cpu |= {part: Cost(each=max(0.0, idle.request(part, points[-1])), batch=0.0) for part in _BY_ROW}
-        # A merge's own cost is shared by whatever came in since the last one, not by the rows of a COPY.
-        cpu["merge"] = Cost(each=_cost(idle, "merge", points, idle.loaded_merges).each, batch=0.0)
     many = points[-1]
-    return Kind(
+    kind = Kind(
         cpu=cpu,
         # The inverse of Kind.batch_size.
         share_in_batch=math.sqrt(max(0.0, (many.requests / batches(many)) ** 2 - 1)) / many.load.connections,
         delay_seconds=0.0,
         busy_max=busy_max,
     )
+    return replace(kind, delay_seconds=_delay(kind, measured.rate(alone)))
 
 
-def _delay(model: Model, name: str, measured: Measured) -> float:
-    """What a request waits beyond CPU time and queues, so that few connections get the rate they got."""
-    load = (GETS if name == "get" else POSTS)[0]
-    rate = measured.rate(load)
-    low, high = 0.0, _DELAY_MAX_SECONDS
-    for _ in range(_HALVES):
-        middle = (low + high) / 2
-        kind = replace(getattr(model, name), delay_seconds=middle)
-        # The field is named as the kind is.
-        tried = replace(model, **{name: kind})
-        if closed(tried, load, cores_of(measured, load)).requests_per_second > rate:
-            low = middle
-        else:
-            high = middle
-    return low
+def _delay(kind: Kind, rate: float) -> float:
+    """What a request waits beyond CPU time: `rate` is that of one connection."""
+    return max(
+        0.0, 1 / rate - sum(cost.of_one(1.0) for part, cost in kind.cpu.items() if part in _WAITED_FOR)
+    )
 
 
 def _heard(model: Model, idle: _Idle, point: Point) -> dict[str, float]:
@@ -150,7 +139,6 @@ def _merge(measured: Measured, idle: _Idle) -> Merge:
         wal_bytes_a_row=each,
         wal_bytes_a_merge=a_merge,
         image_bytes=image_bytes,
-        cpu_a_merge=_cost(idle, "merge", points, idle.loaded_merges).batch,
         syncs_a_merge=statistics.median(
             idle.loaded_syncs(each) / idle.loaded_merges(each) for each in all_posts
         ),

@@ -217,10 +217,8 @@ class _Use:
 
     def _merge_seconds(self, wanted: Wanted) -> float:
         merge = self._model.merge
-        # In operation or in merges of thousands of rows, whichever is slower.
-        a_row = max(self._model.post.cpu["merge"].each, merge.seconds_a_row)
-        a_row += self._images(wanted) * merge.seconds_an_image
-        return wanted.events_per_second * a_row + merge.merges_per_second * merge.cpu_a_merge
+        a_row = self._model.post.cpu["merge"].each + self._images(wanted) * merge.seconds_an_image
+        return wanted.events_per_second * a_row + self._model.idle["merge"]
 
     def _images(self, wanted: Wanted) -> float:
         """A row. Users come evenly, which is the most; those of Zipf's law touch fewer pages."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,8 +111,16 @@ class Measured:
         return found
 
     def best(self, load: Load) -> Point:
-        """Its least disturbed round: whatever disturbs only adds CPU time. Raises BenchError."""
-        return min(self.of(load), key=lambda point: point.servers_cpu / max(1, point.requests))
+        """Its least disturbed round, each part's CPU time of a request as in that part's least disturbed one:
+        whatever disturbs only adds. Raises BenchError.
+        """
+        points = self.of(load)
+        best = min(points, key=lambda point: point.servers_cpu / max(1, point.requests))
+        cpu = {
+            part: best.requests * min(point.used.cpu[part] / max(1, point.requests) for point in points)
+            for part in best.used.cpu
+        }
+        return replace(best, used=replace(best.used, cpu=cpu))
 
     def rate(self, load: Load) -> float:
         """Requests a second in its best round. Raises BenchError."""

@@ -1,5 +1,6 @@
 """The points that were not used for the fit, as the model sees them and as they were measured."""
 
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -76,16 +77,25 @@ def _point(model: Model, measured: Measured, load: Load) -> Iterator[Comparison]
         if found >= _NOTABLE * point.servers_cpu / point.requests:
             yield comparison(figure, 1e6 * found, 1e6 * each)
     if load.get_share < 1:
-        yield comparison("WAL bytes an event", point.used.wal_bytes / point.used.rows, _wal(model, point))
-        yield comparison("WAL syncs/s", point.used.wal_syncs / point.used.seconds, _syncs(model, point))
+        # A checkpoint or a vacuum falls into one round or another: their medians.
+        points = measured.of(load)
+        yield comparison(
+            "WAL bytes an event",
+            statistics.median(each.used.wal_bytes / each.used.rows for each in points),
+            statistics.median(_wal(model, each) for each in points),
+        )
+        yield comparison(
+            "WAL syncs/s",
+            statistics.median(each.used.wal_syncs / each.used.seconds for each in points),
+            statistics.median(_syncs(model, each) for each in points),
+        )
 
 
 def _beside(model: Model, point: Point, parts: tuple[str, ...]) -> float:
-    """CPU seconds that don't depend on the number of requests: of an idle service, and of each merge."""
+    """CPU seconds that don't depend on the number of requests: those of an idle service."""
     load = point.load
     idle = sum(model.idle[part] * (load.workers if part in ("api", "readers") else 1) for part in parts)
-    merges = model.merge.merges_per_second * point.elapsed_seconds if load.get_share < 1 else 0.0
-    return idle * point.used.seconds + ("merge" in parts) * model.merge.cpu_a_merge * merges
+    return idle * point.used.seconds
 
 
 def _wal(model: Model, point: Point) -> float:

@@ -69,7 +69,7 @@ def parameters(model: Model) -> Rows:
         ["merges", f"{merge.merges_per_second:.1f}/s"],
         [
             "merge that finds rows",
-            f"{1e3 * merge.cpu_a_merge:.2f} ms of CPU, {merge.syncs_a_merge:.1f} syncs",
+            f"{merge.syncs_a_merge:.1f} syncs",
         ],
         ["merged row, in merges of thousands", f"{1e6 * merge.seconds_a_row:.1f} µs"],
         ["first row on a page since a checkpoint", f"{1e6 * merge.seconds_an_image:.1f} µs more"],
