@@ -1,5 +1,6 @@
 """The model's parameters, from some of the points only: whatever is predicted was not looked at here."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -12,21 +13,18 @@ from loadtests.capacity.readings import PARTS
 from loadtests.service import BenchError
 
 IDLE: Final = Load(workers=1, connections=0, get_share=0.0)
-#: How long one request takes; of these points nothing else is looked at.
-ALONE: Final = tuple(Load(workers=1, connections=1, get_share=share) for share in (1.0, 0.0))
-#: Small batches, and large ones.
-GETS: Final = tuple(Load(workers=1, connections=count, get_share=1.0) for count in (4, 64))
-POSTS: Final = tuple(Load(workers=1, connections=count, get_share=0.0) for count in (4, 64))
+#: No batches, small ones and large ones.
+GETS: Final = tuple(Load(workers=1, connections=count, get_share=1.0) for count in (1, 4, 64))
+POSTS: Final = tuple(Load(workers=1, connections=count, get_share=0.0) for count in (1, 4, 64))
 #: Two workers hear of each other's events.
 HEARD: Final = Load(workers=2, connections=64, get_share=0.0)
 #: All that is looked at, and of the merges the first after a checkpoint and the same again.
-FITTED: Final = (IDLE, *ALONE, *GETS, *POSTS, HEARD)
+FITTED: Final = (IDLE, *GETS, *POSTS, HEARD)
 FITTED_MERGES: Final = ("first after a checkpoint", "the same users again")
 
 #: Parts that a batch of GETs costs something, and one of events; the others cost by the row, or nothing.
 _BATCHED: Final = {"get": ("api", "readers", "generator"), "post": ("api", "copy", "generator")}
-#: A merge costs by its rows: one that finds none costs as much beside, and an idle service has as many.
-_BY_ROW: Final = ("merge", "primary_rest", "replay", "replica_rest")
+_BY_ROW: Final = ("primary_rest", "replay", "replica_rest")
 _HEARING: Final = ("api", "primary_rest")
 #: The merge and what follows it happen after the answer.
 _WAITED_FOR: Final = ("api", "readers", "copy", "generator")
@@ -81,9 +79,8 @@ class _Idle:
 
 
 def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> Kind:
-    """`loads`: of few connections, and of many."""
+    """`loads`: of one connection, of few, and of many."""
     points = [measured.best(load) for load in loads]
-    alone = ALONE[0 if name == "get" else 1]
     busy_max = max(idle.busiest(point) for point in measured.of(loads[-1]))
 
     def read_batches(point: Point) -> float:
@@ -93,6 +90,7 @@ def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> 
     cpu = {part: _cost(idle, part, points, batches) for part in _BATCHED[name]}
     if name == "post":
         cpu |= {part: Cost(each=max(0.0, idle.request(part, points[-1])), batch=0.0) for part in _BY_ROW}
+        cpu["merge"] = Cost(each=_merging(measured, idle)[0], batch=0.0)
     many = points[-1]
     kind = Kind(
         cpu=cpu,
@@ -101,7 +99,18 @@ def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> 
         delay_seconds=0.0,
         busy_max=busy_max,
     )
-    return replace(kind, delay_seconds=_delay(kind, measured.rate(alone)))
+    return replace(kind, delay_seconds=_delay(kind, measured.rate(loads[0])))
+
+
+def _merging(measured: Measured, idle: _Idle) -> tuple[float, float]:
+    """CPU seconds of a row, and of a merge that finds rows: that it shares."""
+    points = [measured.best(load) for load in POSTS]
+    merges = [idle.loaded_merges(point) for point in points]
+    return _line(
+        [point.used.rows / count for point, count in zip(points, merges, strict=True)],
+        [idle.request("merge", point) * point.requests / count
+         for point, count in zip(points, merges, strict=True)],
+    )[::-1]  # fmt: skip
 
 
 def _delay(kind: Kind, rate: float) -> float:
@@ -139,6 +148,7 @@ def _merge(measured: Measured, idle: _Idle) -> Merge:
         wal_bytes_a_row=each,
         wal_bytes_a_merge=a_merge,
         image_bytes=image_bytes,
+        cpu_a_merge=_merging(measured, idle)[1],
         syncs_a_merge=statistics.median(
             idle.loaded_syncs(each) / idle.loaded_merges(each) for each in all_posts
         ),
@@ -156,9 +166,11 @@ def _cost(idle: _Idle, part: str, points: Sequence[Point], batches: Callable[[Po
 
 
 def _line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    """(intercept, slope) of the line through two points; neither below 0."""
-    slope = max(0.0, (ys[0] - ys[1]) / (xs[0] - xs[1])) if xs[0] != xs[1] else 0.0
-    return max(0.0, ys[1] - slope * xs[1]), slope
+    """(intercept, slope), neither below 0: the medians of all that two points give, so one may be far off."""
+    pairs = list(itertools.combinations(zip(xs, ys, strict=True), 2))
+    slopes = [(one[1] - other[1]) / (one[0] - other[0]) for one, other in pairs if one[0] != other[0]]
+    slope = max(0.0, statistics.median(slopes)) if slopes else 0.0
+    return max(0.0, statistics.median(y - slope * x for x, y in zip(xs, ys, strict=True))), slope
 
 
 def _copies(point: Point) -> float:

@@ -15,6 +15,7 @@ from loadtests.catalog import set_up_catalog
 from loadtests.cores import pin, unpin
 from loadtests.database import Database
 from loadtests.figures import MergeSeries
+from loadtests.generator import LoadError
 from loadtests.merge_part import EVEN, IN_A_ROW, SAME_USERS, measure_merge
 from loadtests.plan import FULL, QUICK, Plan
 from loadtests.progress import Progress
@@ -103,7 +104,12 @@ def _measure(extent: Extent, workers: int, progress: Progress) -> _Found:
         reader = stack.enter_context(Reader(service))
         offer = Offer(plan, service, database, reader, progress)
         pinned = workers == 1 and _pin(service, stack)
-        points = [offer.point(load, number + 1) for number in range(extent.rounds) for load in loads(workers)]
+        points = [
+            point
+            for number in range(1, extent.rounds + 1)
+            for load in loads(workers)
+            if (point := _point(offer, load, number, progress)) is not None
+        ]
         found = _Found(
             version=database.version(), pinned=pinned, points=points, sizes=reader.sizes(), merged=[],
             merged_pages=0.0,
@@ -115,6 +121,18 @@ def _measure(extent: Extent, workers: int, progress: Progress) -> _Found:
             found.merged = [_merged(series, plan) for series in merged.series]
             found.merged_pages = reader.sizes()["count_pages"]
         return found
+
+
+def _point(offer: Offer, load: Load, number: int, progress: Progress) -> Point | None:
+    """None: the rate was too much for this machine, which sheds load. Without a rate that is an error."""
+    try:
+        return offer.point(load, number)
+    except LoadError as error:
+        if load.rate is None:
+            raise
+        progress.say(f"round {number}  {load.name} is left out: {error}")
+        offer.settle()
+        return None
 
 
 def _pin(service: Service, stack: ExitStack) -> bool:

@@ -43,7 +43,7 @@ class Kind:
 class Merge:
     """A merged row costs CPU and WAL; more if it is the first on its page since a checkpoint, for then the
     whole page is written to the WAL. `wal_bytes_alone`: of a row in a merge of thousands.
-    `wal_bytes_a_row`, and what each merge that finds rows writes and syncs beside: in operation.
+    `wal_bytes_a_row`, and what each merge that finds rows costs beside its rows: in operation.
     """
 
     seconds_a_row: float
@@ -52,6 +52,7 @@ class Merge:
     wal_bytes_a_row: float
     wal_bytes_a_merge: float
     image_bytes: float
+    cpu_a_merge: float
     syncs_a_merge: float
     merges_per_second: float
 

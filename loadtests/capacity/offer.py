@@ -65,6 +65,10 @@ class Offer:
         self._progress.say(f"round {number}  {_told(point)}")
         return point
 
+    def settle(self) -> None:
+        """After a load that went wrong: wait until what there was of it is merged and replayed."""
+        self._database.settle()
+
     def _offer(self, load: Load) -> LoadResult:
         seconds = self._plan.measure_seconds
         if not load.connections:

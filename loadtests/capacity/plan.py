@@ -217,8 +217,9 @@ class _Use:
 
     def _merge_seconds(self, wanted: Wanted) -> float:
         merge = self._model.merge
+        beside = self._model.idle["merge"] + merge.merges_per_second * merge.cpu_a_merge
         a_row = self._model.post.cpu["merge"].each + self._images(wanted) * merge.seconds_an_image
-        return wanted.events_per_second * a_row + self._model.idle["merge"]
+        return wanted.events_per_second * a_row + beside
 
     def _images(self, wanted: Wanted) -> float:
         """A row. Users come evenly, which is the most; those of Zipf's law touch fewer pages."""

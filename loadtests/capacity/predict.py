@@ -58,8 +58,10 @@ def offered(measured: Measured, load: Load) -> bool:
 
 
 def state(model: Model, measured: Measured, load: Load) -> State:
-    cores = cores_of(measured, load)
-    return closed(model, load, cores) if load.rate is None else paced(model, load, cores)
+    """At a rate the latency is the measured one: it is the machine's and its neighbours' doing."""
+    if load.rate is None:
+        return closed(model, load, cores_of(measured, load))
+    return paced(model, load, measured.best(load).p50_ms / 1000)
 
 
 def _point(model: Model, measured: Measured, load: Load) -> Iterator[Comparison]:
@@ -92,10 +94,11 @@ def _point(model: Model, measured: Measured, load: Load) -> Iterator[Comparison]
 
 
 def _beside(model: Model, point: Point, parts: tuple[str, ...]) -> float:
-    """CPU seconds that don't depend on the number of requests: those of an idle service."""
+    """CPU seconds that don't depend on the number of requests: of an idle service, and of each merge."""
     load = point.load
     idle = sum(model.idle[part] * (load.workers if part in ("api", "readers") else 1) for part in parts)
-    return idle * point.used.seconds
+    merges = model.merge.merges_per_second * point.elapsed_seconds if load.get_share < 1 else 0.0
+    return idle * point.used.seconds + ("merge" in parts) * model.merge.cpu_a_merge * merges
 
 
 def _wal(model: Model, point: Point) -> float:

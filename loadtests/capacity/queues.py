@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from loadtests.capacity.model import Model
 from loadtests.capacity.points import Load, Measured
 from loadtests.capacity.readings import PARTS
-
-_STEPS: Final = 200
-#: No core is busier in an open loop: what is beyond it waits for ever.
-_BUSY_LIMIT: Final = 0.98
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +47,11 @@ def closed(model: Model, load: Load, cores: Cores) -> State:
     return _state(rate, batches, cpu, load.connections / rate)
 
 
-def paced(model: Model, load: Load, cores: Cores) -> State:
-    """The rate is given: the longer requests wait the larger the batches, and the less each one costs."""
+def paced(model: Model, load: Load, latency_seconds: float) -> State:
+    """The rate is given, and how long requests take: what is in flight is the one times the other."""
     assert load.rate is not None
-    in_flight = 1.0
-    batches, cpu, latency = (1.0, 1.0), dict[str, float](), 0.0
-    for _ in range(_STEPS):
-        batches = _batches(model, load, in_flight)
-        cpu = _cpu(model, load, *batches)
-        stations, delay = _stations(model, load, cpu, cores)
-        latency = delay + sum(demand / (1 - min(_BUSY_LIMIT, load.rate * demand)) for demand in stations)
-        in_flight += (load.rate * latency - in_flight) / 10  # slowly, or it swings
-    return _state(load.rate, batches, cpu, latency)
+    batches = _batches(model, load, load.rate * latency_seconds)
+    return _state(load.rate, batches, _cpu(model, load, *batches), latency_seconds)
 
 
 def _batches(model: Model, load: Load, in_flight: float) -> tuple[float, float]:

@@ -69,7 +69,7 @@ def parameters(model: Model) -> Rows:
         ["merges", f"{merge.merges_per_second:.1f}/s"],
         [
             "merge that finds rows",
-            f"{merge.syncs_a_merge:.1f} syncs",
+            f"{1e3 * merge.cpu_a_merge:.2f} ms of CPU, {merge.syncs_a_merge:.1f} syncs",
         ],
         ["merged row, in merges of thousands", f"{1e6 * merge.seconds_a_row:.1f} µs"],
         ["first row on a page since a checkpoint", f"{1e6 * merge.seconds_an_image:.1f} µs more"],
@@ -95,6 +95,7 @@ def requirements(found: Sequence[Needs]) -> Rows:
             f"{each.wanted.tps - each.wanted.events_per_second:,.0f} and {each.wanted.events_per_second:,.0f}"
             for each in found
         )),
+        row("announcements between workers", *("on" if each.wanted.announcements else "off" for each in found)),
         row("api workers, a core each", *(f"{each.workers:,}" for each in found)),
         row("… of requests/s each", *(f"{each.wanted.tps / each.workers:,.0f}" for each in found)),
         row("GETs a read batch, rows a COPY", *(
