@@ -86,7 +86,7 @@ def _taken(wanted: Wanted) -> str:
 
 def _servers(wanted: Wanted) -> str:
     return (
-        f"Servers of {wanted.primary_cores} cores, of which {wanted.busy:.0%} may be busy; a checkpoint "
+        f"Servers of {wanted.primary_cores} cores, used so that each is {wanted.busy:.0%} busy; a checkpoint "
         f"every {wanted.checkpoint_seconds:g} s; a disk for {wanted.wal_mb_per_second:g} MB/s of WAL and "
         f"{wanted.iops:,.0f} IOPS. Users come evenly, which touches the most pages."
     )

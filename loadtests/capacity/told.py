@@ -95,7 +95,7 @@ def requirements(found: Sequence[Needs]) -> Rows:
             f"{each.wanted.tps - each.wanted.events_per_second:,.0f} and {each.wanted.events_per_second:,.0f}"
             for each in found
         )),
-        row("announcements between workers", *("on" if each.wanted.announcements else "off" for each in found)),
+        row("announcements", *("on" if each.wanted.announcements else "off" for each in found)),
         row("api workers, a core each", *(f"{each.workers:,}" for each in found)),
         row("… of requests/s each", *(f"{each.wanted.tps / each.workers:,.0f}" for each in found)),
         row("GETs a read batch, rows a COPY", *(
