@@ -1,6 +1,5 @@
 """`tayang migrate`: bring a database to the newest schema, by Alembic, under an advisory lock."""
 
-import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +7,6 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
@@ -50,32 +48,6 @@ def migrate(dsn: str, *, revision: str = "head") -> str:
 def current_revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
-
-
-def newest_revision() -> str:
-    """The revision that this code expects."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
-
-
-async def check_schema(dsn: str) -> None:
-    """Raises MaintenanceError if the database is not at the revision that this code expects."""
-
-    def read() -> str | None:
-        engine = _engine(dsn)
-        try:
-            return current_revision(engine)
-        except (OperationalError, psycopg.Error) as error:
-            raise MaintenanceError(f"cannot connect: {_reason(error)}") from error
-        finally:
-            engine.dispose()
-
-    found, wanted = await asyncio.to_thread(read), newest_revision()
-    if found != wanted:
-        raise MaintenanceError(
-            f"the schema is at {found or 'nothing'}, this version needs {wanted}: run 'tayang migrate'"
-        )
 
 
 def _reason(error: Exception) -> str:

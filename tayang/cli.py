@@ -19,13 +19,12 @@ from maintenance.connection import check_version, connect
 from maintenance.duty import ERASURE_DUTY, MaintenanceError
 from maintenance.erasures import finish_erasures
 from maintenance.merge import MergeResult, merge_all
+from maintenance.schema import check_schema
 from tayang.admin_options import Json, Key, Url, run_with_service
 from tayang.audience_cli import audience
 from tayang.campaigns_cli import campaigns
-from tayang.embedded import EmbeddedError
 from tayang.keys_cli import keys
 from tayang.settings import OwnSettings, Settings, SettingsError, load_settings
-from tayang.user_token import user_token
 
 app = typer.Typer(
     help="Campaign popups with exact caps, on PostgreSQL alone. Settings: TAYANG_… (docs/settings.md).",
@@ -46,7 +45,7 @@ def main() -> None:
     """Run the command; a foreseen failure is one line on stderr and an exit code."""
     try:
         app()
-    except (SettingsError, EmbeddedError, MaintenanceError) as error:
+    except (SettingsError, MaintenanceError) as error:
         _fail(_INPUT_WRONG, str(error))
     except DATABASE_ERRORS as error:
         _fail(_DATABASE_FAILED, f"the database can't be used: {error or type(error).__name__}")
@@ -55,13 +54,17 @@ def main() -> None:
 @app.command()
 def up() -> None:
     """Start everything for development: embedded PostgreSQL, api, backoffice, maintenance, examples."""
-    from tayang.up import PartDiedError  # noqa: PLC0415  (only this command needs it, and its imports are slow)
+    # Only this command needs them, and their imports are slow.
+    from tayang.embedded import EmbeddedError  # noqa: PLC0415
+    from tayang.up import PartDiedError  # noqa: PLC0415
     from tayang.up import up as start  # noqa: PLC0415
 
     try:
         start(load_settings(OwnSettings))
     except PartDiedError as error:
         _fail(1, str(error))
+    except EmbeddedError as error:
+        _fail(_INPUT_WRONG, str(error))
 
 
 @app.command()
@@ -101,8 +104,8 @@ def backoffice(listen_fd: Annotated[int | None, typer.Option(hidden=True)] = Non
 @app.command()
 def maintain() -> None:
     """Merge every TAYANG_MERGE_INTERVAL_SECONDS and keep the partitions; a second process stands by."""
+    from tayang.database_check import check_database  # noqa: PLC0415
     from tayang.process import run_maintenance  # noqa: PLC0415
-    from tayang.service import check_database  # noqa: PLC0415
 
     settings = load_settings()
     asyncio.run(check_database(settings))
@@ -189,6 +192,8 @@ def token(
     hours: Annotated[int, typer.Option(min=1, max=24 * 365)] = 24,
 ) -> None:
     """Print a user's JWT, signed with TAYANG_USER_JWT_SECRET (for development and load tests)."""
+    from tayang.user_token import user_token  # noqa: PLC0415  (its imports are slow)
+
     settings = load_settings()
     if not settings.user_jwt_secret:
         raise SettingsError("TAYANG_USER_JWT_SECRET is not set: a token can't be signed with a public key")
@@ -250,12 +255,10 @@ def demo(
 
 
 async def _merge(settings: Settings, wait_seconds: float) -> MergeResult:
-    from maintenance.migrate import check_schema  # noqa: PLC0415
-
     connection = await connect(settings.maintenance(), "merge")
     try:
         check_version(connection)
-        await check_schema(settings.primary_dsn)
+        await check_schema(connection)
         await connection.execute(f"SET lock_timeout = '{int(wait_seconds * 1000)}ms'")
         result = await merge_all(connection, datetime.now(UTC))
         if await connection.fetchval(

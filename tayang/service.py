@@ -6,9 +6,7 @@ import signal
 import socket
 
 from api.background import background
-from buffer.connection import DATABASE_ERRORS
-from maintenance.connection import check_version, connect
-from maintenance.migrate import check_schema
+from tayang.database_check import check_database
 from tayang.listeners import bind
 from tayang.part import Part
 from tayang.process import set_up_logging
@@ -67,23 +65,6 @@ def address(supervisor: Supervisor) -> tuple[str, int]:
 
 def backoffice_listener(settings: Settings) -> socket.socket:
     return bind(settings.http_host, settings.backoffice_port, 1, setting="TAYANG_BACKOFFICE_PORT")[0]
-
-
-async def check_database(settings: Settings) -> None:
-    """Raises MaintenanceError for a server too old or a schema that doesn't fit.
-
-    A database that is away is no reason not to start: the service reports itself not ready.
-    """
-    try:
-        connection = await connect(settings.maintenance(), "check")
-    except DATABASE_ERRORS as error:
-        log.warning("the primary can't be reached yet: %s", error or type(error).__name__)
-        return
-    try:
-        check_version(connection)
-    finally:
-        connection.terminate()
-    await check_schema(settings.primary_dsn)
 
 
 def stop_event() -> asyncio.Event:

@@ -7,10 +7,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import DotEnvSettingsSource
 
-from api.auth import authenticator
 from api.config import ApiConfig
-from api.http.cors import check_origins
-from api.tokens import TokenSigner
 from buffer.hosts import split_hosts
 from maintenance.settings import MaintenanceConfig
 
@@ -265,6 +262,11 @@ class Settings(BaseSettings):
 
     def api(self, worker: int = 0, runtime_dir: Path | None = None) -> ApiConfig:
         """For an api process. Raises SettingsError if something it can't do without is missing."""
+        # Every command loads this module, and few need these, whose imports are slow.
+        from api.auth import authenticator  # noqa: PLC0415
+        from api.http.cors import check_origins  # noqa: PLC0415
+        from api.tokens import TokenSigner  # noqa: PLC0415
+
         self.require_primary()
         if len(self.admin_key) < 16:  # noqa: PLR2004  (128 bits of hex is 32; below 16 it can be guessed)
             raise SettingsError("TAYANG_ADMIN_KEY is missing or shorter than 16 characters: set a random one")

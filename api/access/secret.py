@@ -8,6 +8,9 @@ from typing import Final
 #: Tells a key from a user's JWT, and lets scanners of repositories find one that leaked.
 MARK: Final = "tyk_"
 ID: Final = re.compile(r"[0-9a-f]{12}", re.ASCII)
+DAY_SECONDS: Final = 86_400
+#: How long a secret may go on beside the newer one.
+MAX_OVERLAP_SECONDS: Final = 30 * DAY_SECONDS
 _FORM: Final = re.compile(r"tyk_[0-9a-f]{12}_[0-9a-f]{64}", re.ASCII)
 
 

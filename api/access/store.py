@@ -19,8 +19,6 @@ Row = dict[str, Any]
 
 #: Every process holds them all.
 MAX_KEYS: Final = 1000
-DAY_SECONDS: Final = 86_400
-MAX_OVERLAP_SECONDS: Final = 30 * DAY_SECONDS
 
 
 def _statement(name: str) -> str:

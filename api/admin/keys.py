@@ -7,8 +7,8 @@ from aiohttp import web
 from pydantic import Field
 
 from api.access import store
-from api.access.secret import ID
-from api.access.store import DAY_SECONDS, MAX_OVERLAP_SECONDS, KeyIn, Row, status_of
+from api.access.secret import DAY_SECONDS, ID, MAX_OVERLAP_SECONDS
+from api.access.store import KeyIn, Row, status_of
 from api.admin.body import read_object, read_optional_object
 from api.admin.database import primary
 from api.admin.documents import JSON, answer, plain, validated

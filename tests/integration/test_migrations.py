@@ -7,7 +7,8 @@ import pytest
 
 from maintenance import migrate as migrate_module
 from maintenance.duty import MERGE_LOCK, MIGRATION_DUTY, MaintenanceError
-from maintenance.migrate import check_schema, migrate, newest_revision
+from maintenance.migrate import migrate
+from maintenance.schema import check_schema, newest_revision
 from tests.support.database import Database
 from tests.support.waiting import until
 
@@ -162,17 +163,15 @@ async def test_the_backfill_waits_for_a_merge(
 
 
 async def test_check_schema(database: Database, empty_database: Database) -> None:
-    await check_schema(database.primary_dsn)
+    await check_schema(await database.primary())
     with pytest.raises(MaintenanceError, match=r"is at nothing, .* run 'tayang migrate'"):
-        await check_schema(empty_database.primary_dsn)
+        await check_schema(await empty_database.primary())
     await run(database, "base")
     with pytest.raises(MaintenanceError, match="run 'tayang migrate'"):
-        await check_schema(database.primary_dsn)
+        await check_schema(await database.primary())
 
 
 async def test_an_unreachable_server_is_one_clear_error() -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
-    with pytest.raises(MaintenanceError, match="cannot connect"):
-        await check_schema(nowhere)
     with pytest.raises(MaintenanceError, match="cannot migrate"):
         await asyncio.to_thread(migrate, nowhere)
