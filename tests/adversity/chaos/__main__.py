@@ -47,7 +47,7 @@ class Run:
                 running_rig(cluster, servers, directory, database=_DATABASE, sabotage=self.sabotage) as rig,
             ):
                 trial = Trial(rig, longest_attack_seconds=self.longest_attack_seconds)
-                await trial.warm_up()
+                await trial.warm_up(self.rounds)
                 for planned in self.rounds:
                     display.step(planned.attack)
                     self.outcomes.append(await trial.play(planned))

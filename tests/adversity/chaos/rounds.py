@@ -4,11 +4,11 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.adversity.chaos.attacks import ATTACKS, NEED_TRAFFIC, Chance
+from tests.adversity.chaos.attacks import ATTACKS, NEED_STATEMENTS, NEED_TRAFFIC, Chance
 from tests.adversity.chaos.audit import Audit, Look, audit, looking
 from tests.adversity.chaos.ledger import Key, Ledger
 from tests.adversity.chaos.phones import Crowd, crowd
@@ -73,8 +73,10 @@ class Trial:
     quiet_seconds: float = 5.0
     earlier: set[Key] = field(default_factory=set)
 
-    async def warm_up(self) -> None:
-        """Load until the usual statements of merge and rotation are known."""
+    async def warm_up(self, rounds: Iterable[Round]) -> None:
+        """Load until the usual statements of merge and rotation are known, if a round needs them."""
+        if not any(planned.attack in NEED_STATEMENTS for planned in rounds):
+            return
         ledger = Ledger(TOKEN_SECRET)
         async with crowd(self.rig.url, ["warm"], ledger, random.Random(0)) as phones, phones.in_use():
             await until(

@@ -8,7 +8,7 @@ from typing import Final
 from tests.adversity.chaos.attacks import connections, processes, servers
 from tests.adversity.chaos.attacks.chance import Attack, Chance
 
-__all__ = ["ATTACKS", "NEED_TRAFFIC", "Attack", "Chance"]
+__all__ = ["ATTACKS", "NEED_STATEMENTS", "NEED_TRAFFIC", "Attack", "Chance"]
 
 ATTACKS: Final[dict[str, Attack]] = {
     "kill-worker": processes.kill_worker,
@@ -33,3 +33,6 @@ ATTACKS: Final[dict[str, Attack]] = {
 
 #: They wait for a COPY or for a rotation, which come only with impressions.
 NEED_TRAFFIC: Final = frozenset({"kill-merge-at-statement", "cut-copy", "full-buffer-disk"})
+
+#: They strike at a statement of the merge, and have to know which there are.
+NEED_STATEMENTS: Final = frozenset({"kill-merge-at-statement"})
