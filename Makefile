@@ -29,8 +29,9 @@ help: ## List the targets
 run: $(READY_TO_RUN) ## Start everything: embedded PostgreSQL, API, backoffice, maintenance, examples
 	@exec $(BIN)/tayang up
 
+# Not reordered: xdist would begin with the files of most tests, and end with those of few long ones, alone.
 test: lint ## Lint, then all tests, against a real primary and replica
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_STAMP) ## Style, formatting, types, import directions
 	$(BIN)/ruff check .

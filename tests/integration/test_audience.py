@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -12,7 +13,7 @@ from typing import Any, Self
 import asyncpg
 import pytest
 
-from api.admin.audience_load import COPY_BYTES, load_audience
+from api.admin.audience_load import COPY_BYTES, SLICE_ROWS, load_audience
 from api.admin.store import load_sql
 from tayang.import_audience import import_audience
 from tests.integration.admin_support import (  # noqa: F401  (the fixtures are used by name)
@@ -317,6 +318,22 @@ async def test_memory_is_flat(database: Database, connection: asyncpg.Connection
         tracemalloc.stop()
     assert result.members == 300_000  # 5 MB of file
     assert peak < 4 * COPY_BYTES
+
+
+async def test_it_is_written_at_the_pace_that_is_asked_for(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    async def three_slices() -> AsyncIterator[bytes]:
+        yield b"".join(b"user-%d\n" % number for number in range(2 * SLICE_ROWS + 1))
+
+    async with serve_admin(database.primary_dsn) as client:
+        sale = await created(client)
+    began, pace = (
+        time.monotonic(),
+        {"copy_seconds": 30, "apply_seconds": 60, "rows_per_second": 5 * SLICE_ROWS},
+    )
+    await load_audience(connection, (sale["id"], "sale"), "replace", three_slices(), **pace)
+    assert time.monotonic() - began > 0.4, "the third slice is due two fifths of a second after the first"
 
 
 async def test_import_from_the_command_line(

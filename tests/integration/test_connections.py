@@ -257,9 +257,9 @@ async def test_who_does_not_read_is_cut_off(start_service: ServiceFactory) -> No
 async def test_bodies_of_the_admin_api_have_a_time_limit(
     raw: Raw, start_service: ServiceFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = await start_service(
-        ack_timeout_seconds=0.1
-    )  # at its end the service waits for the rest of the body
+    # At its end the service waits for the rest of the body.
+    monkeypatch.setattr("api.http.server._HANDLER_GRACE_SECONDS", SOON)
+    service = await start_service(ack_timeout_seconds=0.1)
     monkeypatch.setattr("api.admin.body.STALL_SECONDS", SOON)
     answer = await raw(service).send(
         b"POST /v1/admin/campaigns HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"

@@ -41,12 +41,15 @@ async def test_reads_go_on_when_the_primary_shows_less_than_was_forgotten(
     await until(lambda: pending.forgotten_through == 4, "new events are forgotten as ever")
 
 
-async def test_readiness_says_so_when_no_read_works(service: Service) -> None:
+async def test_readiness_says_so_when_no_read_works(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = service.delivery.reader
     assert reader.answering
+    monkeypatch.setattr("api.read.reader._ANSWERING_SECONDS", 0.5)
     for server in reader.connections:
         server.connected.clear()  # as if both were gone; the connections themselves stay
-    await until(lambda: not reader.answering, "the last read is some seconds ago")
+    await until(lambda: not reader.answering, "the last read is a while ago")
     async with service.client.get("/readyz") as response:
         assert response.status == 503
         assert not (await response.json())["parts"]["reads"]["ok"]

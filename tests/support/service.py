@@ -57,6 +57,7 @@ class Service:
             "user_jwt_secret": USER_SECRET,
             "stop_merge_seconds": 0.0,
             "user_max_requests_per_second": 1e6,  # a test is quicker than any phone
+            "audience_apply_max_rows_per_second": 0,  # and waits for no pace
         }
         app = create_app(ApiConfig(**(values | config)))
         server = HttpServer(app)
