@@ -16,10 +16,12 @@ IDLE: Final = Load(workers=1, connections=0, get_share=0.0)
 #: No batches, small ones and large ones.
 GETS: Final = tuple(Load(workers=1, connections=count, get_share=1.0) for count in (1, 4, 64))
 POSTS: Final = tuple(Load(workers=1, connections=count, get_share=0.0) for count in (1, 4, 64))
-#: Two workers hear of each other's events.
+#: Two workers share the cores with everything else.
+SHARED: Final = Load(workers=2, connections=64, get_share=1.0)
+#: ... and hear of each other's events.
 HEARD: Final = Load(workers=2, connections=64, get_share=0.0)
 #: All that is looked at, and of the merges the first after a checkpoint and the same again.
-FITTED: Final = (IDLE, *GETS, *POSTS, HEARD)
+FITTED: Final = (IDLE, *GETS, *POSTS, SHARED, HEARD)
 FITTED_MERGES: Final = ("first after a checkpoint", "the same users again")
 
 #: Parts that a batch of GETs costs something, and one of events; the others cost by the row, or nothing.
@@ -38,11 +40,13 @@ def fit(measured: Measured) -> Model:
         get=get,
         post=_kind(idle, "post", measured, POSTS),
         idle=idle.cpu,
+        shared=1.0,
         heard={},
         idle_syncs=idle.syncs,
         merge=_merge(measured, idle),
         storage=_storage(measured),
     )
+    model = replace(model, shared=_shared(model, idle, measured.best(SHARED)))
     return replace(model, heard=_heard(model, idle, measured.best(HEARD)))
 
 
@@ -120,14 +124,22 @@ def _delay(kind: Kind, rate: float) -> float:
     )
 
 
+def _shared(model: Model, idle: _Idle, point: Point) -> float:
+    batches = point.used.read_batches - idle.batches * point.load.workers * point.used.seconds
+    alone = model.cpu_of("api", 1.0, point.requests / batches, 1.0)
+    return max(1.0, idle.request("api", point) / alone) if alone else 1.0
+
+
 def _heard(model: Model, idle: _Idle, point: Point) -> dict[str, float]:
-    """Whatever an event costs more than with one worker is put down to the other one's hearing of it."""
-    others = point.load.workers - 1
+    """Whatever an event costs more than with one worker on shared cores is put down to hearing of it."""
     batch = point.used.rows / point.used.copies
-    return {
-        part: max(0.0, idle.request(part, point) - model.cpu_of(part, 0.0, 1.0, batch)) / others
-        for part in _HEARING
-    }
+
+    def more(part: str) -> float:
+        slower = model.shared if part == "api" else 1.0
+        heard = idle.request(part, point) / slower - model.cpu_of(part, 0.0, 1.0, batch)
+        return max(0.0, heard) / (point.load.workers - 1)
+
+    return {part: more(part) for part in _HEARING}
 
 
 def _merge(measured: Measured, idle: _Idle) -> Merge:

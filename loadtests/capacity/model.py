@@ -74,12 +74,14 @@ class Storage:
 class Model:
     """`idle`: CPU seconds a second of each part, those of `api` and `readers` for each worker.
 
+    `shared`: CPU time of an api worker without a core of its own, by that of one with.
     `heard`: CPU seconds by part of an event for each other worker, which it is announced to.
     """
 
     get: Kind
     post: Kind
     idle: Mapping[str, float]
+    shared: float
     heard: Mapping[str, float]
     idle_syncs: float
     merge: Merge

@@ -63,10 +63,13 @@ def _batches(model: Model, load: Load, in_flight: float) -> tuple[float, float]:
 
 
 def _cpu(model: Model, load: Load, read_batch: float, copy_batch: float) -> dict[str, float]:
-    return {
+    cpu = {
         part: model.cpu_of(part, load.get_share, read_batch, copy_batch, others=load.workers - 1)
         for part in PARTS
     }
+    if load.workers > 1:
+        cpu["api"] *= model.shared
+    return cpu
 
 
 def _stations(model: Model, load: Load, cpu: Mapping[str, float], cores: Cores) -> tuple[list[float], float]:

@@ -48,6 +48,7 @@ def test_the_fit_finds_what_the_figures_were_made_from() -> None:
         found = {part: (1e6 * cost.each, 1e6 * cost.batch) for part, cost in kind.cpu.items()}
         assert found == {part: pytest.approx(costs, abs=0.01) for part, costs in truth.items()}
         assert kind.share_in_batch == pytest.approx(0.5)
+    assert model.shared == pytest.approx(1.0)
     assert {part: 1e6 * seconds for part, seconds in model.heard.items()} == pytest.approx(HEARD)
     assert model.merge.wal_bytes_a_row == pytest.approx(WAL_A_ROW)
     assert model.merge.wal_bytes_a_merge == pytest.approx(WAL_A_MERGE)
@@ -56,6 +57,16 @@ def test_the_fit_finds_what_the_figures_were_made_from() -> None:
     assert model.merge.cpu_a_merge == pytest.approx(0.005)
     assert model.merge.seconds_a_row == pytest.approx(20e-6)
     assert model.merge.seconds_an_image == pytest.approx(50e-6)
+
+
+def test_a_worker_without_a_core_of_its_own_is_slower_and_that_is_no_hearing() -> None:
+    two = [load.name for load in SEEN if load.workers == 2]
+    whole = measured(slower=dict.fromkeys(two, 1.25))
+
+    model = fit(whole)
+
+    assert model.shared == pytest.approx(1.25, rel=0.05)
+    assert 1e6 * model.heard["api"] == pytest.approx(HEARD["api"], rel=0.1)
 
 
 def test_the_least_disturbed_round_counts() -> None:
@@ -280,6 +291,7 @@ SEEN = (
     Load(workers=1, connections=64, get_share=1.0),
     Load(workers=1, connections=4, get_share=0.0),
     Load(workers=1, connections=64, get_share=0.0),
+    Load(workers=2, connections=64, get_share=1.0),
     Load(workers=2, connections=64, get_share=0.0),
 )
 UNSEEN = (
@@ -319,6 +331,8 @@ def _point(load: Load, slower: float) -> Point:
     requests = {0: 0, 1: 2_500, 4: 10_000}.get(load.connections, 25_000)
     gets, rows = round(requests * load.get_share), round(requests * (1 - load.get_share))
     a_worker = load.connections / load.workers
+    # As an idle worker reads now and then, so do two.
+    idle_batches = 4 * (SECONDS + AFTER) * load.workers
     batches = gets / _batch(a_worker * load.get_share)
     copies = rows / _batch(a_worker * (1 - load.get_share))
     merges = SECONDS * MERGES_A_SECOND * bool(rows)
@@ -341,7 +355,7 @@ def _point(load: Load, slower: float) -> Point:
         requests_per_second=requests / SECONDS, p50_ms=1.0, p99_ms=1.0, busy=busy,
         used=Reading(
             seconds=SECONDS + AFTER, cpu=busy, users_read=gets,
-            read_batches=batches + 4 * (SECONDS + AFTER), rows=rows, copies=copies,
+            read_batches=batches + idle_batches, rows=rows, copies=copies,
             merges=merges + idle_seconds,
             wal_bytes=rows * WAL_A_ROW + merges * WAL_A_MERGE,
             wal_syncs=merges * SYNCS_A_MERGE + IDLE_SYNCS * idle_seconds, wal_writes=0, wal_images=0,
