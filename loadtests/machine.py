@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def describe(
 ) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", module, *(_without_folder(each) for each in sys.argv[1:])]),
         "commit": commit(),
         "cpu": _cpu(),
         "cores": psutil.cpu_count(),
@@ -45,6 +46,11 @@ def describe(
         "redis_server": _redis_server(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def _without_folder(argument: str) -> str:
+    """Where something lies on this machine concerns nobody."""
+    return re.sub(r"(^|=)/.*/", r"\1", argument)
 
 
 def commit() -> str:
