@@ -3,37 +3,29 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString
 
 import psycopg
 
 from loadtests.plan import ROWS_A_USER
 from loadtests.service import BenchError, Service
+from loadtests.sessions import Sessions, connect
 
 _SQL: Final = Path(__file__).parent / "sql"
 _SETTLE_SECONDS: Final = 300.0
 _POLL_SECONDS: Final = 0.05
-_CONNECT_SECONDS: Final = 10
 
 
-class Database:
-    """Context manager: a session on the primary and one on the replica."""
+class Database(Sessions):
+    """Context manager."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self._dsn = service.primary_dsn
-        self._primary = _connect(service.primary_dsn)
-        self._replica = _connect(service.replica_dsn)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._primary.close()
-        self._replica.close()
 
     def session(self) -> psycopg.Connection[Any]:
         """Another one on the primary; the caller closes it."""
-        return _connect(self._dsn)
+        return connect(self._dsn)
 
     def version(self) -> str:
         return str(self._value("SHOW server_version"))
@@ -98,12 +90,6 @@ class Database:
         row = self._primary.execute(sql).fetchone()
         assert row is not None  # all of them give exactly one row
         return row[0]
-
-
-def _connect(dsn: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="loadtests.bench"
-    )
 
 
 def _statement(name: str) -> LiteralString:

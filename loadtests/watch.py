@@ -14,9 +14,9 @@ from psycopg.rows import dict_row
 
 from loadtests.cores import cpu_seconds
 from loadtests.service import Service
+from loadtests.sessions import connect
 
 _SQL: Final = Path(__file__).parent / "sql" / "watch.sql"
-_CONNECT_SECONDS: Final = 10
 _MIB: Final = 2**20
 
 
@@ -56,7 +56,7 @@ class Watch:
     def __enter__(self) -> Self:
         # Its connections end with it, however far it came.
         with ExitStack() as stack:
-            self._primary = stack.enter_context(_connect(self._service.primary_dsn))
+            self._primary = stack.enter_context(connect(self._service.primary_dsn))
             self._worker = psutil.Process(self._service.pids()["api"])
             self._stack = stack.pop_all()
         self._started = self._last_at = time.monotonic()
@@ -92,7 +92,7 @@ class Watch:
             return
         self._open = True
         for dsn in (self._service.primary_dsn, self._service.replica_dsn):
-            session = self._reports.enter_context(_connect(dsn))
+            session = self._reports.enter_context(connect(dsn))
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             session.execute("SELECT count(*) FROM campaigns")  # takes the snapshot
 
@@ -135,12 +135,6 @@ def growth(samples: Sequence[Sample]) -> list[tuple[str, float, float, bool]]:
         late = statistics.median(getattr(each, attribute) for each in samples[-quarter:])
         found.append((title, early, late, late - early > max(units, share * early)))
     return found
-
-
-def _connect(dsn: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="loadtests.watch"
-    )
 
 
 def _statement() -> LiteralString:

@@ -11,14 +11,13 @@ from loadtests import machine
 from loadtests.capacity.offer import Offer
 from loadtests.capacity.points import MIXED_GET_SHARE, Load, Measured, Merged, Point
 from loadtests.capacity.readings import Reader
-from loadtests.catalog import set_up_catalog
 from loadtests.cores import pin, unpin
-from loadtests.database import Database
 from loadtests.figures import MergeSeries
 from loadtests.generator import LoadError
 from loadtests.merge_part import EVEN, IN_A_ROW, SAME_USERS, measure_merge
 from loadtests.plan import FULL, QUICK, Plan
 from loadtests.progress import Progress
+from loadtests.seeded import seeded_service
 from loadtests.service import Service
 
 _USERS: Final = 20_000
@@ -94,13 +93,7 @@ class _Found:
 def _measure(extent: Extent, workers: int, progress: Progress) -> _Found:
     plan = extent.plan()
     with ExitStack() as stack:
-        with progress.step(f"tayang up, {workers} api workers"):
-            service = stack.enter_context(Service(workers=workers))
-        database = stack.enter_context(Database(service))
-        with progress.step(f"50 live campaigns, counts of {plan.users:,} users"):
-            campaigns = set_up_catalog(service, plan)
-            database.seed(0, plan.users, campaigns)
-            database.tidy()
+        service, database, campaigns = seeded_service(stack, plan, workers, progress)
         reader = stack.enter_context(Reader(service))
         offer = Offer(plan, service, database, reader, progress)
         pinned = workers == 1 and _pin(service, stack)

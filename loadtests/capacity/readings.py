@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString, Self
+from typing import Any, Final, LiteralString
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from loadtests.cores import cpu_seconds
 from loadtests.service import Service
+from loadtests.sessions import Sessions
 
 #: What CPU time is told apart by. `merge` and `replay` are one process each, so one core bounds them.
 PARTS: Final = (
@@ -33,7 +34,6 @@ REPLICA_PARTS: Final = ("readers", "replay", "replica_rest")
 REPORTED_SECONDS: Final = 1.2
 
 _SQL: Final = Path(__file__).parent / "sql"
-_CONNECT_SECONDS: Final = 10
 _WAL_IN_IO: Final = 180000
 
 
@@ -55,7 +55,7 @@ class Reading:
     network_bytes: float
     page_writes: float | None
 
-    def __sub__(self, earlier: Self) -> "Reading":
+    def __sub__(self, earlier: "Reading") -> "Reading":
         return Reading(
             cpu={part: self.cpu[part] - earlier.cpu[part] for part in PARTS},
             page_writes=None
@@ -80,22 +80,14 @@ _NUMBERS: Final = (
 )
 
 
-class Reader:
-    """Context manager: a session on the primary and one on the replica."""
+class Reader(Sessions):
+    """Context manager."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__(service)
         self._service = service
         self._pids = service.pids()
         self._workers = service.workers()
-        self._primary = _connect(service.primary_dsn)
-        self._replica = _connect(service.replica_dsn)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._primary.close()
-        self._replica.close()
 
     def read(self) -> Reading:
         """Now. Counts of the last `REPORTED_SECONDS` may be missing: wait that long after a load."""
@@ -154,12 +146,6 @@ def _row(session: psycopg.Connection[Any], name: str) -> dict[str, Any]:
         row = cursor.execute(_statement(name)).fetchone()
     assert row is not None  # each of them gives exactly one row
     return {column: None if value is None else float(value) for column, value in row.items()}
-
-
-def _connect(dsn: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name="loadtests.capacity"
-    )
 
 
 def _statement(name: str) -> LiteralString:

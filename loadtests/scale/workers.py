@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from loadtests import machine
-from loadtests.catalog import set_up_catalog
-from loadtests.database import Database
 from loadtests.figures import HttpRun
 from loadtests.plan import FULL, Plan
 from loadtests.progress import Progress
 from loadtests.scale.points import TARGETS, Scale, ScalePoint
 from loadtests.scale.rounds import rounds
-from loadtests.service import Service
+from loadtests.seeded import seeded_service
 
 
 def measure_workers(
@@ -35,12 +33,6 @@ def measure_workers(
 def _measure(plan: Plan, count: int, progress: Progress) -> tuple[tuple[HttpRun, ...], dict[str, Any]]:
     load_before = os.getloadavg()
     with ExitStack() as stack:
-        with progress.step(f"tayang up, {count} api workers"):
-            service = stack.enter_context(Service(workers=count))
-        database = stack.enter_context(Database(service))
-        with progress.step(f"50 live campaigns, counts of {plan.users:,} users"):
-            campaigns = set_up_catalog(service, plan)
-            database.seed(0, plan.users, campaigns)
-            database.tidy()
+        service, database, _ = seeded_service(stack, plan, count, progress)
         runs = rounds(plan, service, database, TARGETS, progress, pinned=False)
         return runs, machine.describe(database.version(), load_before, "loadtests.scale")
