@@ -8,6 +8,7 @@ import asyncio
 import gc
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def parse(data: bytes) -> tuple[int, int, int] | None:
     return int(data[9:12]), head_end + 4, head_end + 4 + length
 
 
-class Answers(asyncio.Protocol):
+class Answers(asyncio.Protocol, ABC):
     """Puts answers together, however they are cut into packets; one request is in flight."""
 
     def __init__(self) -> None:
@@ -107,11 +108,13 @@ class Answers(asyncio.Protocol):
         self._partial = b""
         self._answered(answer[0], data, answer[1])
 
+    @abstractmethod
     def _answered(self, status: int, data: bytes, body_at: int) -> None:
-        raise NotImplementedError
+        """The whole answer is in `data`."""
 
+    @abstractmethod
     def _unreadable(self, error: Exception) -> None:
-        raise NotImplementedError
+        """What came is no answer."""
 
 
 class _Load:
