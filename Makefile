@@ -1,4 +1,5 @@
-# A machine needs Python 3.11 or later, make and git; all else goes into .venv.
+# A machine needs Python 3.11 or later, make and git; all else goes into .venv. Which Python, if there are
+# several: PYTHON3=/usr/bin/python3.11, for instance, where .venv is not made yet.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -121,7 +122,7 @@ endef
 # Made again also when its Python was uninstalled (a dangling link is no file). A half-made environment is
 # removed: the next run would take it for a whole one.
 $(PYTHON):
-	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	@for python in $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11; do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { lacking="$$python"; continue; }; \
 		"$$python" -m venv --clear $(VENV) && exit 0; \

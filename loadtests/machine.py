@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,8 @@ _PACKAGES: Final = (
     "hiredis",
 )
 _COMMAND_SECONDS: Final = 10
+_STEPS: Final = 20_000
+_STEP_ROUNDS: Final = 20
 
 
 def describe(
@@ -41,11 +44,33 @@ def describe(
         "kernel": f"{platform.system()} {platform.release()}",
         "load_before": [round(load, 2) for load in load_before],
         "load_after": [round(load, 2) for load in os.getloadavg()],
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({million_steps_per_second():.1f} million simple steps/s)",
         "postgresql": postgresql,
         "redis_server": _redis_server(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def million_steps_per_second() -> float:
+    """How fast this interpreter is here: the same version built without profiles is a third slower."""
+    seconds = min(_seconds_of_steps() for _ in range(_STEP_ROUNDS))
+    return _STEPS / seconds / 1e6
+
+
+def _seconds_of_steps() -> float:
+    """A step: a call, an object, a look into a dict."""
+    started = time.perf_counter()
+    seen: dict[int, _Step] = {}
+    for number in range(_STEPS):
+        seen[number % 97] = _Step(number)
+    return time.perf_counter() - started
+
+
+class _Step:
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def _without_folder(argument: str) -> str:
