@@ -36,7 +36,6 @@ class ApiConfig:
 
     read_queue_max_requests: int = 10_000
     read_batch_max_users: int = 512
-    read_max_queries: int = 2
     read_timeout_seconds: float = 1.0
     database_timeout_seconds: float = 5.0
     connect_stagger_seconds: float = 0.25

@@ -85,9 +85,6 @@ class Settings(BaseSettings):
 
     read_queue_max_requests: int = Field(10_000, ge=1, description="requests waiting to be read; then 503")
     read_batch_max_users: int = Field(512, ge=1, le=10_000, description="users in one read batch")
-    read_max_queries: int = Field(
-        2, ge=1, le=8, description="read batches in flight in one process; a connection to the replica each"
-    )
     verified_max_tokens: int = Field(
         200_000, ge=2, description="verified JWTs remembered until they expire (about 0.4 KB each)"
     )

@@ -256,7 +256,7 @@ def _read_samples(delivery: Delivery) -> Iterator[Sample]:
     yield "tayang_read_users", [], reader.stats.users
     yield "tayang_read_unusable_snapshots", [], reader.stats.unusable_snapshots
     yield "tayang_catalog_version", [], reader.catalog.version
-    yield "tayang_catalog_loads", [], reader.catalog_loads
+    yield "tayang_catalog_loads", [], reader.stats.catalog_loads
     if reader.latest is not None:
         yield "tayang_merge_age_seconds", [], time.time() - reader.latest.merged_at.timestamp()
     for name, age in delivery.freshness.ages_seconds().items():

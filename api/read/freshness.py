@@ -38,24 +38,24 @@ class Freshness:
     """`run()` is one task. With the primary out of reach the last verdicts on the replicas stand."""
 
     def __init__(self, replicas: Iterable[Server], primary: Server, *, max_staleness_seconds: float) -> None:
-        self._verdicts = {replica: _Verdict(replica) for replica in replicas}
+        self._verdicts = {replica.name: _Verdict(replica) for replica in replicas}
         self._primary = primary
         self._primary_openings = 0
         self._max_staleness_seconds = max_staleness_seconds
 
     def stale(self, server: Server) -> bool:
         """Whether the server is known to be further behind than it may be."""
-        verdict = self._verdicts.get(server)
+        verdict = self._verdicts.get(server.name)
         return verdict is not None and verdict.stale
 
     def ages_seconds(self) -> dict[str, float]:
         """By replica: how old its state is at most. Without those that were not checked yet."""
         now = asyncio.get_running_loop().time()
-        ages: dict[str, float] = {}
-        for replica, verdict in self._verdicts.items():
-            if verdict.fresh_at is not None:
-                ages[replica.name] = max(ages.get(replica.name, 0.0), now - verdict.fresh_at)
-        return ages
+        return {
+            name: now - verdict.fresh_at
+            for name, verdict in self._verdicts.items()
+            if verdict.fresh_at is not None
+        }
 
     async def run(self) -> None:
         """Check twice a second, until cancelled."""

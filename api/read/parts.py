@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import chain
 
 from api.background import background
 from api.config import ApiConfig
@@ -24,16 +23,11 @@ def reader_parts(
     on_snapshot: Callable[[Snapshot], None],
 ) -> tuple[Reader, Freshness]:
     """Reading as the instance of `pending`. Raises ValueError for a DSN that makes no sense."""
-    lanes = [
-        replica_servers(config, primary, pending.instance, lane=lane)
-        for lane in range(1, config.read_max_queries + 1)
-    ]
+    replicas = replica_servers(config, primary, pending.instance)
     last = primary_server(config, primary, pending.instance)
-    freshness = Freshness(
-        chain.from_iterable(lanes), last, max_staleness_seconds=config.max_staleness_seconds
-    )
+    freshness = Freshness(replicas, last, max_staleness_seconds=config.max_staleness_seconds)
     reader = Reader(
-        [[*replicas, last] for replicas in lanes],
+        [*replicas, last],
         pending,
         peers,
         freshness,
@@ -48,7 +42,7 @@ def reader_parts(
 async def running(reader: Reader, freshness: Freshness) -> AsyncIterator[None]:
     """Its connections, and what keeps it going."""
     async with AsyncExitStack() as stack:
-        for server in reader.connections:
+        for server in reader.servers:
             await stack.enter_async_context(background(f"connection to {server.name}", server.run()))
         await stack.enter_async_context(background("freshness", freshness.run()))
         await stack.enter_async_context(background("reader", reader.run()))

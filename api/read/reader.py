@@ -1,27 +1,25 @@
-"""The read batch: a few queries in flight, and whatever is asked meanwhile shares the next one.
+"""The read batch: one query in flight, and whatever is asked meanwhile shares the next one.
 
 From the replica while it is usable, else from the primary. A snapshot is usable if it shows every
 event that this process has forgotten as merged: then counts + overlay are exact, whichever server
-answered (invariant I3), and an event is forgotten only when the servers in use show it merged (I6)
-and every read that began before that was seen has ended.
+answered (invariant I3), and an event is forgotten only when the servers in use show it merged (I6).
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from api import errors
+from api.background import signalled
 from api.campaigns.catalog import Catalog
 from api.campaigns.history import History
 from api.errors import ProblemError, busy
 from api.peers.memory import PeerMemory
-from api.read.following import FollowedCatalog
 from api.read.freshness import Freshness
-from api.read.lanes import Lane, Lanes
-from api.read.merged import Merged
 from api.read.overlay import add_event
 from api.read.server import Server
 from api.read.snapshot import Snapshot
@@ -30,6 +28,8 @@ from buffer.pending import PendingList
 
 log = logging.getLogger("tayang.read")
 
+#: An idle process asks this often: what is merged is forgotten, and a change of catalog is seen.
+_HEARTBEAT_SECONDS: Final = 0.25
 _ANSWERING_SECONDS: Final = 3.0
 
 
@@ -45,27 +45,20 @@ class View(NamedTuple):
     pending: int
 
 
-class _Asking(NamedTuple):
-    user_id: str
-    view: asyncio.Future[View]
-
-
 @dataclass
 class ReaderStats:
     batches: dict[str, int] = field(default_factory=dict)
     users: int = 0
     unusable_snapshots: int = 0
+    catalog_loads: int = 0
 
 
 class Reader:
-    """`lanes`: for each query that may be in flight, its servers in order of preference, the primary last.
-
-    The primary's connection may be one for all. `run()` is one task.
-    """
+    """`servers` in order of preference. `run()` is one task."""
 
     def __init__(
         self,
-        lanes: Sequence[Sequence[Server]],
+        servers: Iterable[Server],
         pending: PendingList,
         peers: PeerMemory,
         freshness: Freshness,
@@ -74,33 +67,23 @@ class Reader:
         max_queue: int,
         max_users: int,
     ) -> None:
-        #: Those of the first lane, which whoever reads beside the batches may use, too.
-        self.servers = tuple(lanes[0])
-        #: All connections, each once.
-        self.connections = tuple(dict.fromkeys(server for servers in lanes for server in servers))
+        self.servers = tuple(servers)
+        self.catalog = Catalog()
         self.latest: Snapshot | None = None
         self.stats = ReaderStats({server.name: 0 for server in self.servers})
-        self._lanes: Lanes[_Asking] = Lanes(lanes)
-        self._followed = FollowedCatalog()
-        self._merged = Merged(pending, peers)
         self._pending = pending
         self._peers = peers
         self._freshness = freshness
         self._on_snapshot = on_snapshot
         self._max_queue = max_queue
         self._max_users = max_users
-        self._latest_read = 0
+        self._queue: deque[tuple[str, asyncio.Future[View]]] = deque()
+        self._wake = asyncio.Event()
         self._read_at = -_ANSWERING_SECONDS
         #: When the last read was begun, in microseconds since the Unix epoch: the catalog is of then.
         self.read_at_us = 0
-
-    @property
-    def catalog(self) -> Catalog:
-        return self._followed.catalog
-
-    @property
-    def catalog_loads(self) -> int:
-        return self._followed.loads
+        self._given_up_through = 0
+        self._announced = 0
 
     async def view(self, user_id: str) -> View:
         """The user's state now. Raises ProblemError (503) when no server can tell, or too many ask."""
@@ -108,56 +91,47 @@ class Reader:
 
     def asked(self, user_id: str) -> asyncio.Future[View]:
         """The same for who can't wait. Raises ProblemError when too many ask; other problems, the future."""
-        if len(self._lanes.waiting) >= self._max_queue:
+        if len(self._queue) >= self._max_queue:
             raise busy(errors.READ_BUSY, "The read queue is full. Try again after the time in Retry-After.")
-        asking = _Asking(user_id, asyncio.get_running_loop().create_future())
-        self._lanes.add(asking)
-        return asking.view
+        future: asyncio.Future[View] = asyncio.get_running_loop().create_future()
+        self._queue.append((user_id, future))
+        self._wake.set()
+        return future
 
     @property
     def answering(self) -> bool:
         """Whether a read has worked just now. An idle process reads too, several times a second."""
         return asyncio.get_running_loop().time() - self._read_at < _ANSWERING_SECONDS
 
-    def catalog_announced(self, version: int) -> None:
-        """The primary has this version of the catalog; a replica may still be behind it."""
-        self._followed.announced(version)
-        self._lanes.look()
-
     async def run(self) -> None:
         """Answer batch after batch, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for lane in self._lanes.all:
-                group.create_task(self._run(lane))
-
-    async def _run(self, lane: Lane) -> None:
         while True:
-            batch = await self._lanes.begin(lane, self._max_users)
-            await self._answer(lane, batch)
-            lane.read = 0
-            if not self._lanes.under_way(self._merged.seen_after):
-                self._merged.forget()
+            if not self._queue:
+                self._wake.clear()
+                await signalled(self._wake, _HEARTBEAT_SECONDS)
+            queue = self._queue
+            batch = [queue.popleft() for _ in range(min(len(queue), self._max_users))]
+            await self._answer(batch)
 
-    async def _answer(self, lane: Lane, batch: Sequence[_Asking]) -> None:
+    async def _answer(self, batch: list[tuple[str, asyncio.Future[View]]]) -> None:
         try:
-            snapshot = await self._snapshot(lane, [user_id for user_id, _ in batch])
+            snapshot = await self._snapshot([user_id for user_id, _ in batch])
         except Exception as error:  # whatever it is, the requests of this batch must end
             if not isinstance(error, ProblemError):
                 log.exception("a read batch failed")
                 error = ProblemError(errors.INTERNAL, "The popups could not be read.")
-            for _, view in batch:
-                if not view.done():
-                    view.set_exception(error)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
             return
         catalog = self.catalog
-        for index, (user_id, view) in enumerate(batch):
-            if not view.done():
+        for index, (user_id, future) in enumerate(batch):
+            if not future.done():
                 history = snapshot.history(index)
                 pending = self._overlay(history, user_id, snapshot)
-                view.set_result(View(snapshot, catalog, history, pending))
+                future.set_result(View(snapshot, catalog, history, pending))
         self.stats.users += len(batch)
-        in_use = [server for server in self.connections if self.in_use(server)]
-        self._merged.see(snapshot, in_use, self.servers[-1], self._lanes.reads)
+        self._forget(snapshot)
 
     def _overlay(self, history: History, user_id: str, snapshot: Snapshot) -> int:
         """Returns how many events it adds."""
@@ -171,45 +145,92 @@ class Reader:
             added += 1
         return added
 
-    async def _snapshot(self, lane: Lane, users: list[str]) -> Snapshot:
+    def catalog_announced(self, version: int) -> None:
+        """The primary has this version of the catalog; a replica may still be behind it."""
+        self._announced = max(self._announced, version)
+        self._wake.set()
+
+    async def _snapshot(self, users: list[str]) -> Snapshot:
         behind: Snapshot | None = None
-        for server in self._in_use(lane.servers):
-            asked_at_us, before = time.time_ns() // 1000, self._followed.now
+        for server in self.servers_in_use():
+            asked_at_us, announced = time.time_ns() // 1000, self._announced
             try:
                 snapshot = await server.snapshot(users, self._peers.senders)
-                if not self._merged.covered_by(snapshot):
+                if not self._covers(snapshot):
                     self.stats.unusable_snapshots += 1
                     continue
-                current = await self._followed.follow(server, snapshot, before)
+                current = await self._follow_catalog(server, snapshot, announced)
             except ConnectionFailedError as error:
                 log.warning("%s: %s", server.name, error)
                 continue
             self.stats.batches[server.name] += 1
-            if lane.read >= self._latest_read:  # one that began earlier may end later
-                self._latest_read = lane.read
-                self.read_at_us = asked_at_us
-                self._taken(snapshot)
+            self.read_at_us = asked_at_us
             if current:
-                return snapshot
+                return self._taken(snapshot)
             behind = behind or snapshot
         if behind is not None:  # the primary is away: an older catalog is better than none
-            return behind
+            return self._taken(behind)
         raise busy(errors.UNAVAILABLE, "Neither the replica nor the primary answers. Try again.")
 
-    def _taken(self, snapshot: Snapshot) -> None:
+    def _taken(self, snapshot: Snapshot) -> Snapshot:
         self.latest = snapshot
         self._read_at = asyncio.get_running_loop().time()
         self._on_snapshot(snapshot)
+        return snapshot
+
+    async def _follow_catalog(self, server: Server, snapshot: Snapshot, announced: int) -> bool:
+        """Have a catalog not older than the server's, nor, where that is a replica, than what is here.
+
+        So a paused campaign stays paused, whichever replica answers next. `announced` was so when the
+        snapshot was asked for; False if that is not reached. A primary that lacks what was here or announced
+        has lost it in a failover: it is the truth.
+        """
+        primary = snapshot.replayed is None
+        if primary and snapshot.version < announced == self._announced:
+            self._announced = snapshot.version
+        older = snapshot.version < self.catalog.version
+        if snapshot.version > self.catalog.version or (primary and older):
+            self.catalog = await server.catalog(self.catalog, afresh=older)
+            self.stats.catalog_loads += 1
+        return primary or self.catalog.version >= announced
+
+    def _covers(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot shows as merged all that was forgotten here.
+
+        A primary that does not is the truth all the same: nothing will ever show more.
+        """
+        forgotten = self._pending.forgotten_through
+        if snapshot.watermark >= forgotten or forgotten <= self._given_up_through:
+            return True
+        if snapshot.replayed is not None:
+            return False
+        log.critical(
+            "the primary shows events up to %d as merged where %d had been seen: a failover has lost merged "
+            "events, or the watermark of this process was removed",
+            snapshot.watermark,
+            forgotten,
+        )
+        self._given_up_through = forgotten
+        return True
 
     def servers_in_use(self) -> Iterator[Server]:
         """In the order of preference. Whether one is in use is asked when its turn comes."""
-        return self._in_use(self.servers)
-
-    def _in_use(self, servers: Sequence[Server]) -> Iterator[Server]:
         # A replica that was promoted has the primary's work to do: those that are still replicas go first.
-        for server in sorted(servers, key=lambda server: server.is_primary):
+        for server in sorted(self.servers, key=lambda server: server.is_primary):
             if self.in_use(server):
                 yield server
 
     def in_use(self, server: Server) -> bool:
         return server.usable and not self._freshness.stale(server)
+
+    def _forget(self, snapshot: Snapshot) -> None:
+        """What all replicas in use show as merged is needed no more, whichever of them is promoted.
+
+        The primary, which comes last, counts only where it is the one in use: it is ahead of every replica.
+        """
+        in_use = [server for server in self.servers if self.in_use(server)]
+        if in_use:
+            replicas = [server for server in in_use if server is not self.servers[-1]]
+            self._pending.forget_through(min(server.watermark for server in replicas or in_use))
+            if snapshot.server in {server.name for server in replicas or in_use}:
+                self._peers.forget(snapshot.peer_watermarks)

@@ -8,11 +8,10 @@ from buffer.hosts import split_hosts
 from buffer.primary import Primary
 
 
-def replica_servers(config: ApiConfig, primary: Primary, instance: int, *, lane: int = 1) -> list[Server]:
+def replica_servers(config: ApiConfig, primary: Primary, instance: int) -> list[Server]:
     """In the order of preference, another one first in each worker, so that they share the load.
 
-    The connections of one `lane`, from 1. Named by their place in the DSN. Raises ValueError for a DSN that
-    makes no sense.
+    Named by their place in the DSN. Raises ValueError for a DSN that makes no sense.
     """
     hosts = split_hosts(config.replica_dsn) if config.replica_dsn else ()
     servers = []
@@ -21,7 +20,7 @@ def replica_servers(config: ApiConfig, primary: Primary, instance: int, *, lane:
         connect = replica_connection(
             host,
             primary.fence,
-            name=f"{name} {config.worker}" + (f" lane {lane}" if lane > 1 else ""),
+            name=f"{name} {config.worker}",
             timeout_seconds=config.database_timeout_seconds,
         )
         servers.append(_server(name, connect, config, instance))

@@ -95,7 +95,7 @@ async def test_a_service_that_is_away_or_fails(shell: Shell, service: Service) -
     assert away.err.startswith(f"tayang: no service answers at {shell.url} (")
     assert len(away.err.splitlines()) == 1
 
-    for server in service.delivery.reader.connections:
+    for server in service.delivery.reader.servers:
         server.connected.clear()
     failed = await explain(shell, service, "ani", "--placement", "home")
     assert failed.code == 1

@@ -490,7 +490,7 @@ async def test_only_the_admin_key_may_ask(service: Service) -> None:
 
 async def test_without_a_server_it_says_so(start_service: ServiceFactory) -> None:
     service = await start_service()
-    for server in service.delivery.reader.connections:
+    for server in service.delivery.reader.servers:
         server.connected.clear()
     status, problem = await ask(service.client, user_id="ani", placement="home")
     assert (status, problem["code"]) == (503, "unavailable")

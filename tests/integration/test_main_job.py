@@ -17,7 +17,7 @@ async def test_the_cap_holds_at_once_before_any_merge_and_after_it(
 ) -> None:
     await service.create("twice", caps=[{"limit": 2, "window": "24h"}])
     reader = service.delivery.reader
-    await until(lambda: all(map(reader.in_use, reader.connections)), "the replica is connected for each read")
+    await until(lambda: all(map(reader.in_use, reader.servers)), "the replica is connected")
     from_primary = batches(service, "primary")
 
     assert await service.show("ani") == "twice"

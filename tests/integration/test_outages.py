@@ -60,7 +60,7 @@ async def test_an_idle_service_with_a_running_replica_is_fresh(start_service: Se
     """Nothing is written and nothing is merged: the replica's last transaction is old, the replica is not."""
     service = await start_service(max_staleness_seconds=0.0)
     freshness, (replica, _) = service.delivery.freshness, service.delivery.reader.servers
-    verdict = freshness._verdicts[replica]
+    verdict = freshness._verdicts[replica.name]
     first = await until(lambda: verdict.fresh_at, "it was checked")
     await until(lambda: (verdict.fresh_at or 0) > first, "and again")
     assert not freshness.stale(replica)
@@ -75,7 +75,7 @@ async def test_without_any_server_it_answers_503_and_comes_back(
     token = (await service.popups("ani"))[0]["token"]
     async with without(cluster, cluster.replica, cluster.primary):
         await until(
-            lambda: not any(server.usable for server in service.delivery.reader.connections),
+            lambda: not any(server.usable for server in service.delivery.reader.servers),
             "both connections are gone",
         )
         async with service.client.get("/v1/popups?placement=home", headers=bearer("ani")) as response:

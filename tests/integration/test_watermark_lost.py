@@ -47,12 +47,12 @@ async def test_readiness_says_so_when_no_read_works(
     reader = service.delivery.reader
     assert reader.answering
     monkeypatch.setattr("api.read.reader._ANSWERING_SECONDS", 0.5)
-    for server in reader.connections:
+    for server in reader.servers:
         server.connected.clear()  # as if both were gone; the connections themselves stay
     await until(lambda: not reader.answering, "the last read is a while ago")
     async with service.client.get("/readyz") as response:
         assert response.status == 503
         assert not (await response.json())["parts"]["reads"]["ok"]
-    for server in reader.connections:
+    for server in reader.servers:
         server.connected.set()
     await until(service.ready, "reads work again")
