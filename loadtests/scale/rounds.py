@@ -1,8 +1,10 @@
 """Rounds of GET and POST against a service that is there, beside the bare handler."""
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Final
 
 from loadtests.cores import Split, pin, unpin
 from loadtests.database import Database
@@ -13,6 +15,9 @@ from loadtests.service import BenchError, Service
 from loadtests.systems import systems
 from loadtests.traffic import Population
 from loadtests.turns import Turns, run_load
+
+#: A GET brings five tokens: enough for the POSTs of some seconds, also of few users.
+_HARVEST_GETS: Final = 40_000
 
 
 def rounds(
@@ -32,7 +37,8 @@ def rounds(
 
             def harvest() -> None:
                 population.served = 0
-                run_load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
+                for _ in range(math.ceil(_HARVEST_GETS / plan.users)):
+                    run_load(service.address, population.everyone_once(), plan, "get", population.keep_tokens)
                 population.mix_tokens()
 
             harvest()
