@@ -10,12 +10,14 @@ import argparse
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
 from loadtests.generator import LoadError
+from loadtests.plan import FULL
 from loadtests.progress import Progress
 from loadtests.scale.data import measure_data
 from loadtests.scale.points import Scale
@@ -54,7 +56,13 @@ def _measure(arguments: argparse.Namespace, progress: Progress) -> Scale:
         sizes = sorted(set(arguments.rows or _SIZES))
         return measure_data(sizes, arguments.rounds, arguments.seconds, arguments.merges, progress)
     counts = sorted(set(arguments.workers or _WORKERS))
-    return measure_workers(counts, arguments.rounds, arguments.seconds, arguments.users, progress)
+    plan = replace(
+        FULL,
+        users=arguments.users,
+        connections=arguments.connections,
+        measure_seconds=arguments.seconds,
+    )
+    return measure_workers(counts, arguments.rounds, plan, progress)
 
 
 def _arguments() -> argparse.Namespace:
@@ -68,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     workers = what.add_parser("workers", help="1, 2 and 4 api workers")
     workers.add_argument("--workers", type=_whole, action="append", help="a number, again for another one")
     workers.add_argument("--users", type=_whole, default=20_000, help="with ten counted rows each (20,000)")
+    workers.add_argument("--connections", type=_whole, default=64, help="to each worker (64)")
     for each in (data, workers):
         each.add_argument("--rounds", type=_whole, default=3, help="rounds of each (3)")
         each.add_argument("--seconds", type=float, default=4.0, help="of each measurement (4)")

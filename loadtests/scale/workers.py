@@ -8,23 +8,24 @@ from typing import Any
 
 from loadtests import machine
 from loadtests.figures import HttpRun
-from loadtests.plan import FULL, Plan
+from loadtests.plan import Plan
 from loadtests.progress import Progress
 from loadtests.scale.points import TARGETS, Scale, ScalePoint
 from loadtests.scale.rounds import rounds
 from loadtests.seeded import seeded_service
 
 
-def measure_workers(
-    counts: Sequence[int], round_count: int, seconds: float, users: int, progress: Progress
-) -> Scale:
-    """Each round starts a service for each number of workers. Raises BenchError, LoadError."""
-    plan = replace(FULL, users=users, rounds=1, measure_seconds=seconds)
+def measure_workers(counts: Sequence[int], round_count: int, plan: Plan, progress: Progress) -> Scale:
+    """Each round starts a service for each number of workers. Raises BenchError, LoadError.
+
+    `plan.connections` are to each worker: with fewer, its batches are smaller, and dearer.
+    """
     found: dict[int, list[HttpRun]] = {count: [] for count in counts}
     about: dict[str, Any] = {}
     for _ in range(round_count):
         for count in counts:
-            runs, about = _measure(plan, count, progress)
+            each = replace(plan, rounds=1, connections=count * plan.connections)
+            runs, about = _measure(each, count, progress)
             found[count] += runs
     points = [ScalePoint(value=count, runs=tuple(runs)) for count, runs in found.items()]
     return Scale(unit="api workers", points=points, machine=about)
