@@ -18,8 +18,8 @@ SELECT 'relation' AS what, c.relname AS name, concat_ws(' ', c.relkind, c.relper
 FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
 UNION ALL
 SELECT 'column', a.attrelid::regclass::text, concat_ws(' ', a.attnum, a.attname,
-    format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attcollation::regcollation,
-    pg_get_expr(d.adbin, d.adrelid))
+    format_type(a.atttypid, a.atttypmod), a.attstattarget = 0, a.attnotnull, a.attidentity,
+    a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid))
 FROM pg_attribute AS a
 INNER JOIN pg_class AS c ON c.oid = a.attrelid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -60,6 +60,22 @@ async def test_up_down_up(empty_database: Database) -> None:
     )
     assert await run(empty_database) == newest_revision()
     assert await schema(primary) == up
+
+
+async def test_counts_have_statistics_of_their_key_only(database: Database) -> None:
+    """All queries are by the primary key, and ANALYZE of the rest took four fifths of its CPU."""
+    rows = await (await database.primary()).fetch(
+        """
+        SELECT a.attrelid::regclass::text AS counts, array_agg(a.attname::text ORDER BY a.attnum) AS analyzed
+        FROM pg_attribute AS a
+        WHERE a.attrelid::regclass::text LIKE 'user\\_campaign\\_counts%' AND a.attnum > 0
+            AND NOT a.attisdropped AND a.attstattarget IS DISTINCT FROM 0
+        GROUP BY 1
+        """
+    )
+    tables = [row for row in rows if not row["counts"].endswith("_pkey")]
+    assert len(tables) == 9, "the table and its partitions"
+    assert {tuple(row["analyzed"]) for row in tables} == {("user_id", "campaign_id")}
 
 
 async def test_migrating_again_changes_nothing(database: Database) -> None:
