@@ -12,7 +12,8 @@ from api.user_jwt.material import pem_key, secret_key
 from api.user_jwt.verifier import RefusedError, TokenVerifier
 
 _SCHEME: Final = "bearer "
-_REMEMBER_SECONDS: Final = 3600.0
+#: A visit to the app, and the next one perhaps. What is forgotten only has to be verified again.
+_REMEMBER_SECONDS: Final = 600.0
 _MAX_HEADER_CHARACTERS: Final = 8192
 
 #: A user id, until when it is believed (seconds since the Unix epoch), and the key that verified it.
@@ -58,7 +59,7 @@ class UserAuthenticator:
                 del remembered[text]
 
     async def run(self) -> None:
-        """Let go of what was not used for an hour, until cancelled."""
+        """Let go of what was not used for ten minutes, until cancelled."""
         while True:
             await asyncio.sleep(_REMEMBER_SECONDS / 2)
             self._old, self._young = self._young, {}
