@@ -32,4 +32,4 @@ INSERT INTO campaign_frequency AS f (campaign_id, times, users)
 SELECT campaign_id, least(total, 64), count(*)
 FROM seeded
 GROUP BY 1, 2
-ON CONFLICT (campaign_id, times) DO UPDATE SET users = f.users + excluded.users
+ON CONFLICT (campaign_id, times, stripe) DO UPDATE SET users = f.users + excluded.users

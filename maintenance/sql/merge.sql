@@ -164,10 +164,15 @@ all_new AS MATERIALIZED (
         -- Kind 6 alone.
         OR added + added_clicks + added_dismissals + added_conversions = 0
 ),
+-- Nearly every merge adds to the same rows. While a report holds a snapshot open, no version of a row can go, and
+-- each merge has to walk past those of all merges since: so 64 merges in turn add to rows of their own.
+striped AS MATERIALIZED (
+    SELECT (tick % 64)::smallint AS stripe FROM merge_ticks
+),
 -- From those who have seen it as often as before to those who have seen it as often as now.
 frequency AS (
-    INSERT INTO campaign_frequency AS f (campaign_id, times, users)
-    SELECT s.counted_id, moved.times, sum(moved.users) AS users
+    INSERT INTO campaign_frequency AS f (campaign_id, times, stripe, users)
+    SELECT s.counted_id, moved.times, (SELECT stripe FROM striped) AS stripe, sum(moved.users) AS users
     FROM summed AS s
     CROSS JOIN LATERAL (VALUES (least(s.total, 64), 1), (s.total - s.added, -1)) AS moved (times, users)
     -- Who has seen it 64 times stays there; who had not seen it was nowhere.
@@ -175,7 +180,7 @@ frequency AS (
     GROUP BY 1, 2
     HAVING sum(moved.users) <> 0
     ORDER BY 1, 2
-    ON CONFLICT (campaign_id, times) DO UPDATE SET users = f.users + excluded.users
+    ON CONFLICT (campaign_id, times, stripe) DO UPDATE SET users = f.users + excluded.users
 ),
 newcomers AS (
     SELECT DISTINCT ON (l.user_id, l.counted_id, l.kind) l.user_id, l.impression_id, l.kind
@@ -195,12 +200,15 @@ newcomers AS (
     ORDER BY l.user_id, l.counted_id, l.kind, l.occurred_at, l.impression_id
 ),
 daily AS (
-    INSERT INTO campaign_daily_counts AS d (day, campaign_id, variant, kind, events, late_events, new_users)
+    INSERT INTO campaign_daily_counts AS d (
+        day, campaign_id, variant, kind, stripe, events, late_events, new_users
+    )
     SELECT
         (l.occurred_at AT TIME ZONE coalesce(t.timezone, 'UTC'))::date AS day,
         l.campaign_id,
         l.variant,
         l.kind,
+        (SELECT stripe FROM striped) AS stripe,
         count(*) AS events,
         count(*) FILTER (WHERE l.late) AS late_events,
         count(n.user_id) AS new_users
@@ -209,7 +217,7 @@ daily AS (
     LEFT JOIN newcomers AS n ON n.impression_id = l.impression_id AND n.user_id = l.user_id AND n.kind = l.kind
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4
-    ON CONFLICT (day, campaign_id, variant, kind) DO UPDATE SET
+    ON CONFLICT (day, campaign_id, variant, kind, stripe) DO UPDATE SET
         events = d.events + excluded.events,
         late_events = d.late_events + excluded.late_events,
         new_users = d.new_users + excluded.new_users

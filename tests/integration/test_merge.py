@@ -178,3 +178,16 @@ async def test_two_impressions_of_one_moment_make_one_new_user(primary: asyncpg.
     await buffer(primary, [Event(variant="a"), Event(variant="b")])
     await merge_once(primary, NOON)
     assert await primary.fetchval("SELECT sum(new_users) FROM campaign_daily_counts") == 1
+
+
+async def test_64_merges_in_turn_add_to_rows_of_their_own(primary: asyncpg.Connection) -> None:
+    """While a report holds a snapshot open, each merge walks past the versions of all those before it."""
+    for number in range(1, 66):
+        await buffer(primary, [Event(f"user-{number}")], first_seq=number)
+        await merge_once(primary, NOON)
+    added = [1] * 63 + [2]
+    events = await primary.fetch("SELECT events FROM campaign_daily_counts ORDER BY events")
+    assert [row["events"] for row in events] == added
+    users = await primary.fetch("SELECT users FROM campaign_frequency WHERE times = 1 ORDER BY users")
+    assert [row["users"] for row in users] == added
+    assert [row[4:] for row in await daily(primary)] == [(65, 65)]

@@ -39,8 +39,15 @@ async def state(connection: asyncpg.Connection) -> list[list[asyncpg.Record]]:
         "INSERT INTO impressions VALUES ($1, 1, 'ani', 1, 'a', now())",
         "INSERT INTO impression_quarantine VALUES (1, 1, $2, 1, 'old', 1, 'a', now(), now())",
         "SELECT FROM user_campaign_counts FOR UPDATE",
-        "SELECT FROM campaign_daily_counts FOR UPDATE",
-        "INSERT INTO campaign_frequency VALUES (1, 2, 0)",
+        # The rows of the next merge's stripe.
+        """
+        INSERT INTO campaign_daily_counts (day, campaign_id, variant, kind, stripe, events, new_users)
+        SELECT day, campaign_id, variant, kind, tick % 64, 0, 0 FROM campaign_daily_counts, merge_ticks
+        """,
+        """
+        INSERT INTO campaign_frequency (campaign_id, times, stripe, users)
+        SELECT 1, 2, tick % 64, 0 FROM merge_ticks
+        """,
         "SELECT FROM buffer_watermarks FOR UPDATE",
         "SELECT FROM merge_ticks FOR UPDATE",
     ],

@@ -190,7 +190,9 @@ async def test_the_last_conversion_is_kept(primary: asyncpg.Connection, merging:
 
 async def frequency(primary: asyncpg.Connection, campaign_id: int = 1) -> dict[int, int]:
     rows = await primary.fetch(
-        "SELECT times, users FROM campaign_frequency WHERE campaign_id = $1 AND users <> 0", campaign_id
+        "SELECT times, sum(users)::bigint AS users FROM campaign_frequency WHERE campaign_id = $1"
+        " GROUP BY times HAVING sum(users) <> 0",
+        campaign_id,
     )
     return {row["times"]: row["users"] for row in rows}
 
@@ -224,7 +226,9 @@ async def test_late_events_count_and_are_marked(primary: asyncpg.Connection, mer
     await merging(at(1), at(2, late=True), at(3, late=True, kind=KIND_CLICK))
     await merging(at(4, late=True))
     assert (await counts(primary))["total"] == 3
-    rows = await primary.fetch("SELECT kind, events, late_events FROM campaign_daily_counts ORDER BY kind")
+    rows = await primary.fetch(
+        "SELECT kind, sum(events), sum(late_events) FROM campaign_daily_counts GROUP BY kind ORDER BY kind"
+    )
     assert [tuple(row) for row in rows] == [(1, 3, 2), (2, 1, 1)]
     assert await primary.fetchval("SELECT count(*) FROM impressions WHERE late") == 3
 

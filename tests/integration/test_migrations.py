@@ -1,6 +1,7 @@
 """Migrations: up, down and up again give the same database; one runs at a time; nobody waits for ever."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,6 +12,8 @@ from maintenance.migrate import migrate
 from maintenance.schema import check_schema, newest_revision
 from tests.support.database import Database
 from tests.support.waiting import until
+
+SQL = Path(migrate_module.__file__).parent / "migrations" / "sql"
 
 _SCHEMA = """
 SELECT 'relation' AS what, c.relname AS name, concat_ws(' ', c.relkind, c.relpersistence, c.reloptions,
@@ -161,8 +164,33 @@ async def test_what_was_counted_before_there_were_reports_is_in_them(empty_datab
         " (5, 1, 900), (6, 1, 0), (7, -1, 2), (8, 2, 3)) AS seen (n, c, t)"
     )
     await run(empty_database)
-    rows = await primary.fetch("SELECT * FROM campaign_frequency ORDER BY campaign_id, times")
+    rows = await primary.fetch(
+        "SELECT campaign_id, times, sum(users) FROM campaign_frequency GROUP BY 1, 2 ORDER BY 1, 2"
+    )
     assert [tuple(row) for row in rows] == [(1, 1, 2), (1, 63, 1), (1, 64, 2), (2, 3, 1)]
+
+
+async def test_going_back_adds_the_stripes_up(empty_database: Database) -> None:
+    await run(empty_database)
+    primary = await empty_database.primary()
+    await primary.execute(
+        "INSERT INTO campaign_frequency (campaign_id, times, stripe, users)"
+        " VALUES (1, 2, 0, 5), (1, 2, 63, -2)"
+    )
+    await primary.execute("CREATE TABLE days PARTITION OF campaign_daily_counts DEFAULT")
+    await primary.execute(
+        "INSERT INTO campaign_daily_counts (day, campaign_id, variant, kind, stripe, events, new_users,"
+        " late_events)"
+        " VALUES ('2026-01-01', 1, 'a', 1, 0, 5, 1, 0), ('2026-01-01', 1, 'a', 1, 63, 2, 1, 1)"
+    )
+    async with primary.transaction():
+        await primary.execute((SQL / "0009_stripes.down.sql").read_text())
+    frequency = await primary.fetch("SELECT campaign_id, times, users FROM campaign_frequency")
+    assert [tuple(row) for row in frequency] == [(1, 2, 3)]
+    days = await primary.fetch(
+        "SELECT campaign_id, events, new_users, late_events FROM campaign_daily_counts"
+    )
+    assert [tuple(row) for row in days] == [(1, 7, 2, 1)]
 
 
 async def test_the_backfill_waits_for_a_merge(

@@ -274,7 +274,7 @@ async def test_nothing_but_the_campaigns_own_rows_is_read(connection: asyncpg.Co
         TODAY,
     )
     await connection.execute(
-        "INSERT INTO campaign_frequency"
+        "INSERT INTO campaign_frequency (campaign_id, times, users)"
         " SELECT c, t, 1 FROM generate_series(1, 200) c, generate_series(1, 64) t"
     )
     await connection.execute(

@@ -66,8 +66,8 @@ async def counts(
 
 async def daily(connection: asyncpg.Connection) -> list[tuple[object, ...]]:
     rows = await connection.fetch(
-        "SELECT day::text, campaign_id, variant, kind, events, new_users FROM campaign_daily_counts"
-        " ORDER BY 1, 2, 3, 4"
+        "SELECT day::text, campaign_id, variant, kind, sum(events)::bigint, sum(new_users)::bigint"
+        " FROM campaign_daily_counts GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
     return [tuple(row) for row in rows]
 

@@ -66,7 +66,11 @@ DISAGREEMENTS: Final = {
                 count(*) AS events, count(*) FILTER (WHERE late) AS late_events
             FROM impressions GROUP BY 1, 2, 3, 4
         ) AS l
-        FULL JOIN campaign_daily_counts AS d USING (day, campaign_id, variant, kind)
+        FULL JOIN (
+            SELECT day, campaign_id, variant, kind, sum(events)::bigint AS events,
+                sum(late_events)::bigint AS late_events
+            FROM campaign_daily_counts GROUP BY 1, 2, 3, 4
+        ) AS d USING (day, campaign_id, variant, kind)
         WHERE (l.events, l.late_events) IS DISTINCT FROM (d.events, d.late_events)""",
     "new users": """
         SELECT campaign_id, kind, l.users AS in_log, d.users AS counted
@@ -90,7 +94,10 @@ DISAGREEMENTS: Final = {
             GROUP BY 1, 2
         ) AS l
         -- A row of 0 users is what is left when all of them have moved on.
-        FULL JOIN (SELECT * FROM campaign_frequency WHERE users <> 0) AS f USING (campaign_id, times)
+        FULL JOIN (
+            SELECT campaign_id, times, sum(users)::bigint AS users FROM campaign_frequency
+            GROUP BY 1, 2 HAVING sum(users) <> 0
+        ) AS f USING (campaign_id, times)
         WHERE l.users IS DISTINCT FROM f.users""",
 }
 
