@@ -1,5 +1,6 @@
 # A machine needs Python 3.11 or later, make and git; all else goes into .venv. Which Python, if there are
 # several: PYTHON3=/usr/bin/python3.11, for instance, where .venv is not made yet.
+PYTHONS := $(or $(PYTHON3),python3 python3.14 python3.13 python3.12 python3.11)
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -122,7 +123,7 @@ endef
 # Made again also when its Python was uninstalled (a dangling link is no file). A half-made environment is
 # removed: the next run would take it for a whole one.
 $(PYTHON):
-	@for python in $(PYTHON3) python3 python3.14 python3.13 python3.12 python3.11; do \
+	@for python in $(PYTHONS); do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { lacking="$$python"; continue; }; \
 		"$$python" -m venv --clear $(VENV) && exit 0; \
@@ -132,6 +133,6 @@ $(PYTHON):
 		version=$$("$$lacking" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 		echo "$$lacking has no venv module: apt-get install python$$version-venv (or your system's equal)" >&2; \
 	else \
-		echo "Python 3.11 or later is needed, and there is none among python3, python3.11 … python3.14" >&2; \
+		echo "Python 3.11 or later is needed, and there is none among: $(PYTHONS)" >&2; \
 	fi; \
 	exit 1
