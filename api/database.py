@@ -21,6 +21,7 @@ _COMMON: Final = {"jit": "off", "timezone": "UTC", **_KEEPALIVE}
 _READ: Final = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "default_transaction_read_only": "on",
 }
 

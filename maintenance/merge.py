@@ -23,6 +23,12 @@ ROTATE_BYTES: Final = 2 * 1024 * 1024
 _LOCK_MILLISECONDS: Final = 50
 
 _TAKE_TURN: Final = "SELECT pg_advisory_xact_lock($1)"
+#: While a snapshot is open, tables of one row have many pages, and the row is the first by their key. No
+#: statistics tell that; and what else is large is asked for by its key, too.
+TAKE_TURN_TO_MERGE: Final = (
+    "SELECT pg_advisory_xact_lock($1),"
+    " set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+)
 _MERGE: Final = statement("merge")
 _ROWS_LEFT: Final = statement("rows_left")
 _BUFFER_SIZES: Final = statement("buffer_sizes")
@@ -71,7 +77,7 @@ async def merge_once(
     """One transaction, one at a time. Raises LockNotAvailableError if another takes too long."""
     started = time.perf_counter()
     async with connection.transaction():
-        await connection.execute(_TAKE_TURN, MERGE_LOCK)
+        await connection.execute(TAKE_TURN_TO_MERGE, MERGE_LOCK)
         limits = await bounds(connection)
         row = await connection.fetchrow(_MERGE, max_rows, limits.ids, limits.midnights, now)
     assert row is not None  # an aggregate without GROUP BY

@@ -11,11 +11,27 @@
 -- Rows of erased users whose popups were served before their erasure leave the buffer, and that is all.
 -- Returns one row: rows; unfit, quarantined and erased among them; events, users, campaigns; erasing: whether an
 --   erasure is not done yet.
-WITH lowest AS MATERIALIZED (
+WITH RECURSIVE
+-- The newest version of each instance's row comes first in its key: from there straight to the next instance, past
+-- those that an open snapshot keeps (migration 0010). A place stays one: who changes it waits for the merge's turn.
+marks AS (
+    (SELECT w.instance, w.seq, w.ctid FROM buffer_watermarks AS w ORDER BY w.instance DESC, w.seq DESC LIMIT 1)
+    UNION ALL
+    SELECT n.instance, n.seq, n.ctid
+    FROM marks AS m
+    CROSS JOIN LATERAL (
+        SELECT w.instance, w.seq, w.ctid
+        FROM buffer_watermarks AS w
+        WHERE w.instance < m.instance
+        ORDER BY w.instance DESC, w.seq DESC
+        LIMIT 1
+    ) AS n
+),
+lowest AS MATERIALIZED (
     SELECT b.instance, min(b.seq) AS seq
     FROM impression_buffer AS b
-    LEFT JOIN buffer_watermarks AS w ON w.instance = b.instance
-    WHERE b.seq > coalesce(w.seq, 0)
+    LEFT JOIN marks AS m ON m.instance = b.instance
+    WHERE b.seq > coalesce(m.seq, 0)
     GROUP BY b.instance
 ),
 fresh AS MATERIALIZED (
@@ -167,7 +183,7 @@ all_new AS MATERIALIZED (
 -- Nearly every merge adds to the same rows. While a report holds a snapshot open, no version of a row can go, and
 -- each merge has to walk past those of all merges since: so 64 merges in turn add to rows of their own.
 striped AS MATERIALIZED (
-    SELECT (tick % 64)::smallint AS stripe FROM merge_ticks
+    SELECT ctid AS place, (tick % 64)::smallint AS stripe FROM merge_ticks ORDER BY tick DESC LIMIT 1
 ),
 -- From those who have seen it as often as before to those who have seen it as often as now.
 frequency AS (
@@ -222,17 +238,26 @@ daily AS (
         late_events = d.late_events + excluded.late_events,
         new_users = d.new_users + excluded.new_users
 ),
-marks AS (
-    INSERT INTO buffer_watermarks AS w (instance, seq, merged_at)
-    SELECT instance, max(seq), $4 FROM fresh GROUP BY instance ORDER BY instance
-    ON CONFLICT (instance) DO UPDATE SET
-        seq = greatest(w.seq, excluded.seq),
-        merged_at = excluded.merged_at
+reached AS MATERIALIZED (
+    SELECT f.instance, max(f.seq) AS seq, m.ctid AS place
+    FROM fresh AS f
+    LEFT JOIN marks AS m ON m.instance = f.instance
+    GROUP BY f.instance, m.ctid
+),
+marked AS (
+    UPDATE buffer_watermarks AS w SET seq = r.seq, merged_at = $4
+    FROM reached AS r
+    WHERE w.ctid = r.place
+),
+first_marked AS (
+    INSERT INTO buffer_watermarks (instance, seq, merged_at)
+    SELECT instance, seq, $4 FROM reached WHERE place IS NULL
 ),
 ticked AS (
-    UPDATE merge_ticks SET tick = tick + 1, merged_at = $4
+    UPDATE merge_ticks AS t SET tick = t.tick + 1, merged_at = $4
+    FROM striped AS s
     -- An idle service ticks once a second: often enough to be seen alive, seldom enough to cost nothing.
-    WHERE EXISTS (SELECT FROM fresh) OR merged_at < $4 - interval '1 second'
+    WHERE t.ctid = s.place AND (EXISTS (SELECT FROM fresh) OR t.merged_at < $4 - interval '1 second')
 )
 SELECT
     (SELECT count(*) FROM fresh) AS rows,

@@ -1,7 +1,7 @@
 """Reading: exact caps whichever server answers (I3), a catalog that is never staler, and every outage."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,7 @@ from api.background import background
 from api.campaigns.catalog import Catalog
 from api.database import replica_connection
 from api.read.server import Server
+from api.read.snapshot import Snapshot
 from buffer.connection import ConnectionFailedError
 from buffer.fence import Fence
 from buffer.hosts import split_hosts
@@ -109,6 +110,37 @@ async def test_concurrent_requests_share_a_query(service: Service) -> None:
     assert len(views) == 300
     assert reader.stats.users == users + 300
     assert batches(service, "replica") - before <= 3
+
+
+async def test_who_asks_again_and_again_is_read_in_two_halves(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one half's answers are made while the other is read, and few are not divided."""
+    await service.create("one")
+    reader = service.delivery.reader
+    sizes: list[int] = []
+    for server in reader.servers:
+        monkeypatch.setattr(server, "snapshot", noting(sizes, server.snapshot))
+
+    async def ask(user_id: str) -> None:
+        for _ in range(10):
+            await reader.view(user_id)
+
+    await asyncio.gather(*(ask(f"user {n}") for n in range(64)))
+    assert [size for size in sizes if size] == [32] * 20
+    sizes.clear()
+    await asyncio.gather(*(reader.view(f"user {n}") for n in range(8)))
+    assert [size for size in sizes if size] == [8]
+
+
+def noting(
+    sizes: list[int], snapshot: Callable[..., Awaitable[Snapshot]]
+) -> Callable[..., Awaitable[Snapshot]]:
+    async def noted(users: Sequence[str], *others: Sequence[int]) -> Snapshot:
+        sizes.append(len(users))
+        return await snapshot(users, *others)
+
+    return noted
 
 
 async def test_a_full_read_queue_refuses_at_once(start_service: ServiceFactory) -> None:

@@ -4,7 +4,8 @@
 -- Parameters: $1 bigint, the instance; $2 text[], the users; $3 bigint[], other instances.
 -- Locks: none beyond ACCESS SHARE.
 -- Plan: for each user one index scan of one partition, pruned at run time; the plan is generic,
---   since planning anew costs more than running (docs/decisions/0004).
+--   since planning anew costs more than running (docs/decisions/0004). Tick and watermarks are asked for as the
+--   highest, though there is one: their old versions, of which an open snapshot may keep any number, come after it.
 -- counts: for each campaign (minus its id: ghosts of it) int4 id, int8 total, array_send(recent), so that Python
 --   decodes only what it looks at. The highest byte of total tells what follows, nearly always nothing:
 --   1, interactions (array_send of clicks, dismissals and conversions, and of the last time of each, -infinity for
@@ -49,9 +50,15 @@ LEFT JOIN LATERAL (
         t.tick,
         t.merged_at,
         t.active_buffer,
-        coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = $1), 0) AS watermark,
+        coalesce(
+            (SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = $1 ORDER BY w.seq DESC LIMIT 1), 0
+        ) AS watermark,
         ARRAY(
-            SELECT coalesce((SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = p.instance), 0)
+            SELECT
+                coalesce(
+                    (SELECT w.seq FROM buffer_watermarks AS w WHERE w.instance = p.instance ORDER BY w.seq DESC LIMIT 1),
+                    0
+                )
             FROM unnest($3::bigint[]) WITH ORDINALITY AS p (instance, place)
             ORDER BY p.place
         ) AS peer_watermarks,
@@ -60,7 +67,7 @@ LEFT JOIN LATERAL (
             WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint
         END AS replayed
     FROM catalog_version AS v
-    CROSS JOIN merge_ticks AS t
+    CROSS JOIN (SELECT * FROM merge_ticks ORDER BY tick DESC LIMIT 1) AS t
     WHERE u.place = 1
 ) AS m ON true
 ORDER BY u.place
