@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,6 +30,16 @@ _PACKAGES: Final = (
 _COMMAND_SECONDS: Final = 10
 _STEPS: Final = 20_000
 _STEP_ROUNDS: Final = 20
+
+
+def told(about: Mapping[str, Any], *, cores: str = "") -> str:
+    """What `describe` found, as a sentence; `cores`: how they were used."""
+    load = " / ".join(f"{value:.2f}" for value in about["load_before"])
+    return (
+        f"{about['date']}, commit {about['commit']}, {about['cores']} cores of {about['cpu']}"
+        f"{f' ({cores})' if cores else ''}, {about['memory_gib']} GiB, {about['kernel']}, "
+        f"PostgreSQL {about['postgresql']}, Python {about['python']}; load average before: {load}."
+    )
 
 
 def describe(

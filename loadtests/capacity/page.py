@@ -10,7 +10,6 @@ from loadtests.capacity.plan import Wanted, needs
 from loadtests.capacity.points import Measured
 from loadtests.capacity.predict import Comparison
 from loadtests.capacity.told import (
-    Rows,
     comparisons,
     first_limit,
     limits,
@@ -19,7 +18,8 @@ from loadtests.capacity.told import (
     requirements,
     verdict,
 )
-from loadtests.service import BenchError
+from loadtests.machine import told
+from loadtests.pages import fill, table
 
 BEGIN: Final = "<!-- from here on by python -m loadtests.capacity predict --write docs/capacity.md -->"
 END: Final = "<!-- up to here -->"
@@ -33,11 +33,7 @@ PLANS: Final = (
 
 def write(page: Path, measured: Measured, model: Model, found: Sequence[Comparison]) -> None:
     """Raises BenchError if the page has no markers."""
-    text = page.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise BenchError(f"{page} has no lines {BEGIN!r} and {END!r}: put them where the tables should stand")
-    before, after = text.split(BEGIN)[0], text.split(END)[-1]
-    page.write_text(f"{before}{BEGIN}\n\n{generated(measured, model, found)}\n{END}{after}", encoding="utf-8")
+    fill(page, BEGIN, END, generated(measured, model, found))
 
 
 def generated(measured: Measured, model: Model, found: Sequence[Comparison]) -> str:
@@ -49,22 +45,22 @@ def generated(measured: Measured, model: Model, found: Sequence[Comparison]) -> 
         "",
         _seen(found),
         "",
-        *_table(comparisons(found)),
+        *table(comparisons(found)),
         "### Parameters",
         "",
-        *_table(parameters(model)),
+        *table(parameters(model)),
         "### What a rate needs",
         "",
         _taken(plans[0].wanted),
         "",
-        *_table(requirements(plans)),
+        *table(requirements(plans)),
         "### Where one primary ends",
         "",
         _servers(plans[0].wanted),
         "",
     ]
     for plan in plans[1:]:
-        lines += [f"At {rate(plan.wanted.tps)}:", "", *_table(limits(plan)), first_limit(plan), ""]
+        lines += [f"At {rate(plan.wanted.tps)}:", "", *table(limits(plan)), first_limit(plan), ""]
     return "\n".join(lines)
 
 
@@ -93,19 +89,5 @@ def _servers(wanted: Wanted) -> str:
 
 
 def _about(measured: Measured) -> str:
-    about = measured.machine
-    load = " / ".join(f"{value:.2f}" for value in about["load_before"])
-    pinned = (
-        "the worker of the points with one worker on a core of its own" if measured.pinned else "not pinned"
-    )
-    return (
-        f"{about['date']}, commit {about['commit']}, {measured.cores} cores of {about['cpu']} ({pinned}), "
-        f"{about['memory_gib']} GiB, {about['kernel']}, PostgreSQL {about['postgresql']}, "
-        f"Python {about['python']}; load average before: {load}."
-    )
-
-
-def _table(rows: Rows) -> list[str]:
-    head, *others = rows
-    lines = [head, [":---", *["---:"] * (len(head) - 1)], *others]
-    return [*(f"| {' | '.join(cells)} |" for cells in lines), ""]
+    pinned = "the worker of the points with one worker on a core of its own"
+    return told(measured.machine, cores=pinned if measured.pinned else "not pinned")

@@ -20,8 +20,9 @@ from loadtests.generator import LoadError
 from loadtests.plan import FULL
 from loadtests.progress import Progress
 from loadtests.scale.data import measure_data
+from loadtests.scale.page import write
 from loadtests.scale.points import Scale
-from loadtests.scale.told import draw, told
+from loadtests.scale.told import told
 from loadtests.scale.workers import measure_workers
 from loadtests.service import BenchError
 
@@ -44,10 +45,9 @@ def main() -> int:
         progress.say("interrupted; everything was stopped")
         return _INTERRUPTED
     print(json.dumps(scale.as_dict()) if arguments.json else told(scale))
-    if arguments.picture is not None:
-        arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-        draw(scale, arguments.picture)
-        progress.say(f"written: {arguments.picture}")
+    if arguments.write is not None:
+        write(arguments.write, arguments.what, scale)
+        progress.say(f"written: {arguments.write}")
     return 0
 
 
@@ -81,8 +81,15 @@ def _arguments() -> argparse.Namespace:
         each.add_argument("--rounds", type=_whole, default=3, help="rounds of each (3)")
         each.add_argument("--seconds", type=float, default=4.0, help="of each measurement (4)")
         each.add_argument("--json", action="store_true", help="print the result as JSON")
-        each.add_argument("--picture", type=Path, help="write a plot, as SVG")
+        each.add_argument("--write", type=_page, help="fill in a page, as docs/scale.md, and plot beside it")
     return parser.parse_args()
+
+
+def _page(text: str) -> Path:
+    page = Path(text)
+    if not page.is_file():  # rather now than when all is measured
+        raise argparse.ArgumentTypeError(f"{page} is no file")
+    return page
 
 
 def _whole(text: str) -> int:

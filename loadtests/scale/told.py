@@ -14,9 +14,9 @@ _COLOURS: Final = {"bare": "#999999", "get": "#0b6e4f", "post": "#c8553d"}
 
 
 def told(scale: Scale) -> str:
-    parts = [text_table(f"By {scale.unit}", _requests(scale)), text_table("CPU ms a request", _cpu(scale))]
+    parts = [text_table(f"By {scale.unit}", requests(scale)), text_table("CPU ms a request", cpu(scale))]
     if any(point.merges for point in scale.points):
-        parts.append(text_table("Merge", _merges(scale)))
+        parts.append(text_table("Merge", merges(scale)))
         parts.append(f"The aim: at 10 million rows a request costs at most {AIM:g} times the first.")
     return "\n".join(parts)
 
@@ -41,7 +41,7 @@ def draw(scale: Scale, file: Path) -> None:
     figure.savefig(file, format="svg", metadata={"Date": None})
 
 
-def _requests(scale: Scale) -> list[list[str]]:
+def requests(scale: Scale) -> list[list[str]]:
     rows = [
         [scale.unit, *(f"{_TITLES[t]} {what}" for t in TARGETS for what in ("/s", "p99 ms", "cost by first"))]
     ]
@@ -57,7 +57,7 @@ def _requests(scale: Scale) -> list[list[str]]:
     return rows
 
 
-def _cpu(scale: Scale) -> list[list[str]]:
+def cpu(scale: Scale) -> list[list[str]]:
     parts = ("api", "primary", "replica", "maintenance")
     rows = [[scale.unit, "", *parts, "all servers"]]
     for point in scale.points:
@@ -67,7 +67,7 @@ def _cpu(scale: Scale) -> list[list[str]]:
     return rows
 
 
-def _merges(scale: Scale) -> list[list[str]]:
+def merges(scale: Scale) -> list[list[str]]:
     rows = [[scale.unit, "users", "state", "rows/s", "of the smallest", "WAL bytes/row"]]
     for point in scale.points:
         for first, series in zip(scale.points[0].merges, point.merges, strict=True):
