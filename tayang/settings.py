@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     backoffice_port: int = Field(8081, ge=0, le=65535, description="port of the backoffice; 0: any free one")
     workers: int = Field(1, ge=1, le=64, description="api processes; one a core")
     data_dir: Path = Field(Path(".tayang"), description="embedded servers and made-up secrets of `tayang up`")
+    embedded_shared_buffers_mib: int = Field(
+        256, ge=16, le=1_048_576, description="`shared_buffers` of each embedded server"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
 
     admin_key: str = Field("", repr=False, description="bearer key of the admin API, 16 characters or more")

@@ -41,7 +41,9 @@ def up(settings: Settings) -> None:
     with ExitStack() as stack:
         nodes: list[Node] = []
         if not settings.primary_dsn:
-            cluster = EmbeddedCluster(settings.data_dir)
+            cluster = EmbeddedCluster(
+                settings.data_dir, shared_buffers_mib=settings.embedded_shared_buffers_mib
+            )
             stack.enter_context(cluster)
             nodes = [cluster.primary, cluster.replica]
             settings = settings.model_copy(

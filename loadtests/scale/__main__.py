@@ -54,7 +54,10 @@ def main() -> int:
 def _measure(arguments: argparse.Namespace, progress: Progress) -> Scale:
     if arguments.what == "data":
         sizes = sorted(set(arguments.rows or _SIZES))
-        return measure_data(sizes, arguments.rounds, arguments.seconds, arguments.merges, progress)
+        plan = replace(
+            FULL, rounds=arguments.rounds, measure_seconds=arguments.seconds, merges=arguments.merges
+        )
+        return measure_data(sizes, plan, progress, shared_buffers_mib=arguments.shared_buffers_mib)
     counts = sorted(set(arguments.workers or _WORKERS))
     plan = replace(
         FULL,
@@ -73,6 +76,9 @@ def _arguments() -> argparse.Namespace:
         "--rows", type=_whole, action="append", help="a size, again for another one; 10 rows a user"
     )
     data.add_argument("--merges", type=_whole, default=5, help="merges of each kind at each size (5)")
+    data.add_argument(
+        "--shared-buffers-mib", type=_whole, default=4096, help="of each server; a sixth of 24 GiB (4096)"
+    )
     workers = what.add_parser("workers", help="1, 2 and 4 api workers")
     workers.add_argument("--workers", type=_whole, action="append", help="a number, again for another one")
     workers.add_argument("--users", type=_whole, default=20_000, help="with ten counted rows each (20,000)")

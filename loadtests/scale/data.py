@@ -12,7 +12,7 @@ from loadtests import machine
 from loadtests.catalog import set_up_catalog
 from loadtests.database import Database
 from loadtests.merge_part import measure_merge
-from loadtests.plan import FULL, ROWS_A_USER, Plan
+from loadtests.plan import ROWS_A_USER, Plan
 from loadtests.progress import Progress
 from loadtests.scale.points import TARGETS, Scale, ScalePoint
 from loadtests.scale.rounds import rounds
@@ -25,19 +25,17 @@ _ASKING: Final = 50_000
 _SEED_USERS: Final = 50_000
 
 
-def measure_data(
-    sizes: Sequence[int], round_count: int, seconds: float, merges: int, progress: Progress
-) -> Scale:
+def measure_data(sizes: Sequence[int], plan: Plan, progress: Progress, *, shared_buffers_mib: int) -> Scale:
     """`sizes` in rows, the smallest first. Raises BenchError, LoadError."""
     _check_disk(sizes[-1])
     load_before = os.getloadavg()
     users = [max(1, size // ROWS_A_USER) for size in sizes]
     # The lists are those of the largest size from the start: only the counts grow.
-    plan = replace(FULL, users=users[-1], rounds=round_count, measure_seconds=seconds, merges=merges)
+    plan = replace(plan, users=users[-1])
     points: list[ScalePoint] = []
     with ExitStack() as stack:
         with progress.step("tayang up"):
-            service = stack.enter_context(Service())
+            service = stack.enter_context(Service(shared_buffers_mib=shared_buffers_mib))
         database = stack.enter_context(Database(service))
         with progress.step("50 live campaigns"):
             campaigns = set_up_catalog(service, plan)

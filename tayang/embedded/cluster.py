@@ -47,12 +47,20 @@ class EmbeddedCluster:
     Call `start()` from a thread that lives as long as the servers shall: they stop when it ends.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool = True, binaries_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        durable: bool = True,
+        shared_buffers_mib: int = 256,
+        binaries_dir: Path | None = None,
+    ) -> None:
         # Resolved, because the servers work elsewhere, and because their processes are told by this path.
         self.data_dir = data_dir.resolve()
         self.primary = Node("primary", self.data_dir)
         self.replica = Node("replica", self.data_dir)
         self._durable = durable
+        self._shared_buffers_mib = shared_buffers_mib
         self._binaries_dir = binaries_dir
         self._site: Site | None = None
         self._lock: DirectoryLock | None = None
@@ -146,10 +154,11 @@ class EmbeddedCluster:
 
     def _settings(self, node: Node, port: int) -> str:
         if node is self.primary:
-            return primary_settings(port, durable=self._durable)
+            return primary_settings(port, durable=self._durable, shared_buffers_mib=self._shared_buffers_mib)
         return replica_settings(
             port,
             durable=self._durable,
+            shared_buffers_mib=self._shared_buffers_mib,
             primary_port=self.primary.port,
             user=USER,
             passfile=self._require_site().credentials.passfile,

@@ -12,7 +12,6 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 password_encryption = 'scram-sha-256'
 max_connections = 100
-shared_buffers = '256MB'
 jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
@@ -49,18 +48,21 @@ dynamic_shared_memory_type = mmap
 """
 
 
-def primary_settings(port: int, *, durable: bool) -> str:
-    return f"{COMMON}{'' if durable else NOT_DURABLE}\nport = {port}\n"
+def primary_settings(port: int, *, durable: bool, shared_buffers_mib: int) -> str:
+    own = f"port = {port}\nshared_buffers = '{shared_buffers_mib}MB'\n"  # PostgreSQL's MB has 2^20 bytes
+    return f"{COMMON}{'' if durable else NOT_DURABLE}\n{own}"
 
 
-def replica_settings(port: int, *, durable: bool, primary_port: int, user: str, passfile: Path) -> str:
+def replica_settings(
+    port: int, *, durable: bool, shared_buffers_mib: int, primary_port: int, user: str, passfile: Path
+) -> str:
     """The replica's settings; the password stays in `passfile`."""
     conninfo = (
         f"host=127.0.0.1 port={primary_port} user={user} passfile={_quoted(passfile)}"
         f" application_name={SLOT} connect_timeout=5 sslmode=disable gssencmode=disable"
     )
     return (
-        primary_settings(port, durable=durable)
+        primary_settings(port, durable=durable, shared_buffers_mib=shared_buffers_mib)
         + f"primary_conninfo = {_quoted(conninfo)}\n"
         + f"primary_slot_name = '{SLOT}'\n"
     )

@@ -73,8 +73,13 @@ def stopped_once(workspace: Path) -> Path:
 @pytest.fixture(scope="module")
 def running(workspace: Path) -> Iterator[EmbeddedCluster]:
     """One cluster for the tests that leave it running."""
-    with EmbeddedCluster(workspace / "running", durable=False) as cluster:
+    with EmbeddedCluster(workspace / "running", durable=False, shared_buffers_mib=48) as cluster:
         yield cluster
+
+
+def test_each_server_has_the_shared_buffers_that_are_set(running: EmbeddedCluster) -> None:
+    for node in (running.primary, running.replica):
+        assert execute(node, "SHOW shared_buffers") == "48MB"
 
 
 def test_replica_streams(running: EmbeddedCluster) -> None:

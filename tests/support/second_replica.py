@@ -23,6 +23,7 @@ async def second_replica(cluster: EmbeddedCluster) -> AsyncIterator[Node]:
         text = replica_settings(
             port,
             durable=False,
+            shared_buffers_mib=64,
             primary_port=primary.port,
             user=USER,
             passfile=site.credentials.passfile,
