@@ -1,9 +1,9 @@
 """Who is held out, and who gets which variant: draws that stay the same for a user."""
 
-import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from math import inf, log
 from typing import Final
 
 _MASK: Final = 2**64 - 1
@@ -47,9 +47,16 @@ def variant_for(variants: Sequence[LiveVariant], user: bytes) -> LiveVariant:
     So a changed weight moves only the share of users that it must.
     Source: Schindelhauer and Schomaker, "Weighted distributed hash tables", SPAA 2005.
     """
+    chosen = variants[0]
     if len(variants) == 1:
-        return variants[0]
-    return min(variants, key=lambda variant: _drawn(variant, user))
+        return chosen
+    least = inf
+    for variant in variants:
+        drawn = int.from_bytes(blake2b(variant.seed + user, digest_size=8).digest(), "big")
+        score = -log((drawn + 1) / _EVERYBODY) / variant.weight
+        if score < least:
+            chosen, least = variant, score
+    return chosen
 
 
 def order_of(user_hash: int, seed: int) -> int:
@@ -59,16 +66,7 @@ def order_of(user_hash: int, seed: int) -> int:
 
 def hash_of(data: bytes) -> int:
     """64 bits."""
-    return int.from_bytes(_hash(data), "big")
-
-
-def _hash(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=8).digest()
-
-
-def _drawn(variant: LiveVariant, user: bytes) -> float:
-    drawn = int.from_bytes(_hash(variant.seed + user), "big")
-    return -math.log((drawn + 1) / 2**64) / variant.weight
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")
 
 
 def _mixed(bits: int) -> int:

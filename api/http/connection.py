@@ -9,13 +9,13 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_request import BaseRequest
 
 from api import errors
 from api.errors import ProblemError
+from api.http.framing import Framing
 from api.http.heads import whole
 from api.http.middleware import translated
 from api.http.refusal import is_whole_request, ready_made, wants_close
@@ -34,8 +34,8 @@ class ShortWay(Protocol):
 
     taken: int
 
-    def take(self, connection: "Connection", message: RawRequestMessage, payload: StreamReader) -> bool:
-        """Whether the request is answered without aiohttp's task: by `begin`, and at some time `answer`."""
+    def take(self, connection: "Connection", data: bytes) -> bool:
+        """Whether the request is answered without aiohttp: by `begin`, and at some time `answer`."""
 
 
 class Limits(Protocol):
@@ -60,6 +60,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_direct",
+        "_framing",
         "_gate",
         "_head_bytes",
         "_head_since",
@@ -80,7 +81,8 @@ class Connection(web.RequestHandler):
         self._limits = limits
         self.shed = False  # the request that is being parsed is to be refused
         self._gate: Gate | None = None  # to leave with the answer
-        self._direct = False  # a request is being answered without aiohttp's task
+        self._direct = False  # a request is being answered without aiohttp
+        self._framing = Framing(limits.head_max_bytes)
         self._once = once  # the connection ends with its first answer
         self._wire: asyncio.Transport | None = None
         self._heads = 0  # requests whose heads have come whole
@@ -111,10 +113,13 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused_at or (not self._head_bytes and self._between_requests and self._turned_away(data)):
+        if self._refused_at:
             return
-        if self._direct or (self._gate is not None and self.idle and not self._head_bytes):
-            self._received_for_itself(data)
+        if not self._head_bytes and self._between_requests and (self._turned_away(data) or self._taken(data)):
+            return
+        self._framing.feed(data)
+        if self._direct:
+            self._received_meanwhile(data)
         else:
             super().data_received(data)
         if self._request_count != self._heads:
@@ -125,10 +130,10 @@ class Connection(web.RequestHandler):
             self._part_of_a_head(len(data))
 
     def begin(self) -> None:
-        """The request that came last is answered by `answer`, and not by aiohttp's task."""
-        assert self._parser is not None
-        self._messages.popleft()
-        self._parser.message_consumed()
+        """The request that came last is answered by `answer`: aiohttp has not seen it."""
+        self._request_count += 1
+        self._heads = self._request_count
+        self._head_since = 0.0
         self._direct = self._request_in_progress = True
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
@@ -221,20 +226,17 @@ class Connection(web.RequestHandler):
             self._limits.writes_timed_out += 1
             wire.abort()
 
-    def _received_for_itself(self, data: bytes) -> None:
-        """Aiohttp's task sleeps on, unless there is something for it."""
+    def _received_meanwhile(self, data: bytes) -> None:
+        """Aiohttp's task sleeps on until the answer that is due has gone."""
         waiter, self._waiter = self._waiter, None
         super().data_received(data)
         self._waiter = waiter
-        if not self._direct and not self._taken():
-            self._wake_task()
 
-    def _taken(self) -> bool:
+    def _taken(self, data: bytes) -> bool:
         direct = self._limits.direct
-        if direct is None or self._once or self.writing_paused or len(self._messages) != 1:
+        if direct is None or self._gate is None or not self.idle or not self._framing.at_start:
             return False
-        message, payload = self._messages[0]
-        return isinstance(message, RawRequestMessage) and direct.take(self, message, payload)
+        return not self._once and not self.writing_paused and direct.take(self, data)
 
     def _wake_task(self) -> None:
         if self._messages and self._waiter is not None and not self._waiter.done():
@@ -249,7 +251,7 @@ class Connection(web.RequestHandler):
             self._gate = gate
             return False
         # A client that does not read must not make us keep refusals for it: a handler's answer has to wait.
-        if not is_whole_request(data) or self.writing_paused:
+        if not self._framing.at_start or not is_whole_request(data) or self.writing_paused:
             self.shed = True
             return False
         assert self._wire is not None

@@ -1,6 +1,6 @@
-"""The short way of what apps ask most: parsed by aiohttp, but answered without its tasks and objects.
+"""The short way of what apps ask most: answered without aiohttp's parser, tasks and objects.
 
-They took longer than all that is ours (docs/decisions/0032-the-short-way.md).
+They took longer than all that is ours (docs/decisions/0032-the-short-way.md, 0041-read-from-bytes.md).
 
 Only ordinary requests take it. Whatever is unusual (an API key, a preview, a body in parts, the last request
 of a connection) goes the usual way, and is answered the same.
@@ -13,10 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from aiohttp import StreamReader
-from aiohttp.http import HttpVersion11
-from aiohttp.http_parser import RawRequestMessage
-
 from api import errors
 from api.access.guard import is_key, user_of
 from api.access.table import TABLE
@@ -26,14 +22,13 @@ from api.http.connection import Connection
 from api.http.context import Query
 from api.http.delivery import Delivery
 from api.http.events import stored
+from api.http.framing import ordinary
 from api.http.heads import fields_of, head_of
 from api.http.submission import IMPRESSIONS, INTERACTIONS, Sort, Submission, in_time
 from api.read.reader import View
 
 log = logging.getLogger("tayang.http")
 
-#: Fields that change what an answer has to be, or when it is due.
-_UNUSUAL: Final = ("Expect", "Origin", "Content-Encoding")
 _POPUPS: Final = head_of(200, popups.HEADERS)
 _EVENTS: Final = head_of(events.STATUS, events.HEADERS)
 
@@ -42,7 +37,7 @@ class Ask(NamedTuple):
     """One request on this way. `told`: fields for an answer that goes well."""
 
     connection: Connection
-    body: StreamReader
+    body: bytes
     user_id: str
     raw_query: str
     told: bytes
@@ -58,47 +53,35 @@ class DirectAnswers:
     def __init__(self, delivery: Delivery) -> None:
         self.taken = 0
         self._delivery = delivery
-        self._body_max_bytes = delivery.config.body_max_bytes
-        self._routes: dict[str, dict[str, _Handler]] = {
-            "GET": {"/v1/popups": self._popups},
-            "POST": {
-                "/v1/impressions": partial(self._events, IMPRESSIONS),
-                "/v1/interactions": partial(self._events, INTERACTIONS),
-            },
+        config = delivery.config
+        self._body_max_bytes = config.body_max_bytes
+        self._head_max_bytes = min(config.head_max_bytes, config.head_line_max_bytes)
+        self._max_fields = config.head_max_fields
+        self._handlers: dict[bytes, _Handler] = {
+            b"GET /v1/popups": self._popups,
+            b"POST /v1/impressions": partial(self._events, IMPRESSIONS),
+            b"POST /v1/interactions": partial(self._events, INTERACTIONS),
         }
-        for method, paths in self._routes.items():
-            # The only right that is looked at here is the one of users.
-            assert all(TABLE[f"{method} {path}"].users for path in paths)
+        # The only right that is looked at here is the one of users.
+        assert all(TABLE[endpoint.decode()].users for endpoint in self._handlers)
         self._tasks: set[asyncio.Task[bytes]] = set()
 
-    def take(self, connection: Connection, message: RawRequestMessage, payload: StreamReader) -> bool:
+    def take(self, connection: Connection, data: bytes) -> bool:
         """Whether the request goes this way: then the connection gets its answer, perhaps at once."""
-        path, _, query = message.path.partition("?")
-        handler = self._routes.get(message.method, {}).get(path)
-        if handler is None or not self._ordinary(message, payload) or "#" in query:
+        request = ordinary(data, head_max_bytes=self._head_max_bytes, max_fields=self._max_fields)
+        if request is None or len(request.body) > self._body_max_bytes:
             return False
-        credentials = message.headers.getall("Authorization", ())
-        if len(credentials) != 1 or is_key(credentials[0]) or "preview=" in query:
+        endpoint, query, authorization, body = request
+        if authorization is None or is_key(authorization) or "preview=" in query:
             return False
         self.taken += 1
         connection.begin()
         try:
-            user_id, told = user_of(self._delivery, credentials[0], query)
-            handler(Ask(connection, payload, user_id, query, fields_of(told) if told else b""))
+            user_id, told = user_of(self._delivery, authorization, query)
+            self._handlers[endpoint](Ask(connection, body, user_id, query, fields_of(told) if told else b""))
         except Exception as error:  # noqa: BLE001  (as in `_finish`)
             self._failed(connection, error)
         return True
-
-    def _ordinary(self, message: RawRequestMessage, payload: StreamReader) -> bool:
-        headers = message.headers
-        return (
-            message.version == HttpVersion11
-            and not message.should_close
-            and not message.upgrade
-            and payload.is_eof()
-            and payload.total_bytes <= self._body_max_bytes
-            and not any(name in headers for name in _UNUSUAL)
-        )
 
     def _popups(self, ask: Ask) -> None:
         query = self._delivery.context_of(ask.raw_query)
@@ -109,7 +92,7 @@ class DirectAnswers:
 
     def _events(self, sort: Sort, ask: Ask) -> None:
         now_us = time.time_ns() // 1000
-        submission = Submission(self._delivery, ask.user_id, ask.body.read_nowait(), sort, now_us=now_us)
+        submission = Submission(self._delivery, ask.user_id, ask.body, sort, now_us=now_us)
         if submission.needs_units:
             self._wait_for(ask, submission)
         elif seq := submission.store():

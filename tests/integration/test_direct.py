@@ -150,6 +150,28 @@ async def test_what_comes_during_an_answer_waits_for_its_turn(service: Service, 
     writer.close()
 
 
+#: In one packet after a request, or alone: a head whose last field goes on with what looks like a request.
+HALF_A_HEAD = b"GET /v1/popups HTTP/1.1\r\nHost: test\r\nX-Note: "
+
+
+@pytest.mark.parametrize("shed", [False, True])
+async def test_what_only_looks_like_a_request_is_none(shed: bool, service: Service) -> None:
+    direct: Any = service.delivery.connections.direct
+    reader, writer = await RawClient(*service.address).connect()
+    writer.write(Case(GET).raw())
+    assert (await read_answer(reader)).status == 200
+    writer.write(Case(GET).raw() + HALF_A_HEAD)
+    assert (await read_answer(reader)).status == 200
+    taken = direct.taken
+    if shed:
+        service.delivery.shedder.reads.admitted = 0
+    writer.write(Case(GET).raw())
+    answer = await read_answer(reader)
+    assert (answer.status, answer.closes) == (400, True), "it has two fields Host"
+    assert direct.taken == taken
+    writer.close()
+
+
 async def test_a_stop_waits_for_what_is_under_way(start_service: ServiceFactory, database: Database) -> None:
     service = await start_service(stop_drain_seconds=60.0)
     await service.client.close()
