@@ -13,6 +13,7 @@ from api.read.snapshot import (
     CATALOG,
     PRIMARY_POSITION,
     SNAPSHOT,
+    SNAPSHOT_OF_ONE,
     Snapshot,
     campaigns_of,
     snapshot_of,
@@ -84,15 +85,22 @@ class Server:
         Raises ConnectionFailedError; the connection is then reopened in the background.
         """
         try:
-            rows = await self._fetch(SNAPSHOT, self._instance, users, peers)
+            rows = await self._rows(users, peers)
         except ConnectionFailedError as error:
             if error.sqlstate != _RECOVERY_CONFLICT:
                 raise
-            rows = await self._fetch(SNAPSHOT, self._instance, users, peers)
+            rows = await self._rows(users, peers)
         snapshot = snapshot_of(self.name, rows, peers)
         self.watermark = snapshot.watermark
         self.replayed = _EVERYTHING if snapshot.replayed is None else snapshot.replayed
         return snapshot
+
+    async def _rows(self, users: Sequence[str], peers: Sequence[int]) -> list[asyncpg.Record]:
+        """What all share, then a row for each user."""
+        if len(users) > 1:
+            return await self._fetch(SNAPSHOT, self._instance, users, peers)
+        user = users[0] if users else None
+        return await self._fetch(SNAPSHOT_OF_ONE, self._instance, user, peers) * 2
 
     async def catalog(self, previous: Catalog, *, afresh: bool = False) -> Catalog:
         """The catalog as this server has it now; `afresh` if versions of `previous` may mean other things.

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from api.database import primary_reader_connection
-from api.read.snapshot import SNAPSHOT
+from api.read.snapshot import SNAPSHOT, SNAPSHOT_OF_ONE
 from buffer.contract import KIND_SERVED
 from buffer.primary import Primary
 from maintenance.duty import statement
@@ -130,10 +130,39 @@ async def test_partitions_of_other_users_are_never_executed(filled: Database) ->
         assert sorted(node.loops for node in on(nodes, table)) == [0] * (PARTITIONS - 1) + [1]
 
 
-async def test_a_snapshot_for_nobody_reads_no_partition(filled: Database) -> None:
+async def plan_of_one(dsn: str, user: str) -> list[Node]:
+    """`user` as SQL writes it."""
+    connection = await asyncpg.connect(dsn, server_settings={"plan_cache_mode": "force_generic_plan"})
+    await connection.execute(f"PREPARE snapshot (bigint, text, bigint[]) AS {SNAPSHOT_OF_ONE}")
+    plan = await connection.fetchval(f"{EXPLAIN} EXECUTE snapshot (1, {user}, ARRAY[2, 3])")
+    await connection.close()
+    return scans(plan)
+
+
+async def test_for_one_user_other_partitions_are_not_even_made_ready(filled: Database) -> None:
+    nodes = await plan_of_one(filled.primary_dsn, "'user 1'")
+    for table in ONE_USERS_TABLES:
+        assert [node.loops for node in on(nodes, table)] == [1]
+    assert rows_read(on(nodes, "user_campaign_counts")) == CAMPAIGNS
+    assert rows_read(on(nodes, "audience_members")) == LISTS_OF_A_USER
+    others = [node for node in nodes if node.table not in ONE_USERS_TABLES]
+    assert {node.table for node in others} == {"catalog_version", "merge_ticks", "buffer_watermarks"}
+
+
+async def test_for_nobody_no_partition_is_made_ready(filled: Database) -> None:
     """The heartbeat of an idle process."""
-    nodes = await snapshot_plan(filled.primary_dsn, [])
-    assert [node for node in nodes if node.table in BIG_TABLES and node.loops] == []
+    nodes = await plan_of_one(filled.primary_dsn, "NULL")
+    assert [node for node in nodes if node.table in BIG_TABLES] == []
+
+
+@pytest.mark.parametrize("user", ["user 1", "a stranger"])
+async def test_one_user_is_told_the_same_as_several(filled: Database, user: str) -> None:
+    connection = await asyncpg.connect(filled.primary_dsn)
+    shared, alone = await connection.fetch(SNAPSHOT, 1, [user], [2, 3])
+    together = (await connection.fetch(SNAPSHOT_OF_ONE, 1, user, [2, 3]))[0]
+    await connection.close()
+    assert (together["counts"], together["listed"]) == (alone["counts"], alone["listed"])
+    assert dict(together) == dict(shared) | {"counts": alone["counts"], "listed": alone["listed"]}
 
 
 async def test_unknown_users_cost_one_look_each(filled: Database) -> None:

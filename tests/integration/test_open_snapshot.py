@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from api.database import primary_reader_connection
-from api.read.snapshot import SNAPSHOT
+from api.read.snapshot import SNAPSHOT_OF_ONE
 from buffer.primary import Primary
 from maintenance.duty import MERGE_LOCK, statement
 from maintenance.merge import TAKE_TURN_TO_MERGE, merge_once, rotate
@@ -44,7 +44,7 @@ async def pages_of_a_snapshot(database: Database) -> int:
     reader = Primary(database.primary_dsn, timeout_seconds=5.0, stagger_seconds=1.0)
     connection = await primary_reader_connection(reader, name="test")()
     try:
-        return await pages(connection, SNAPSHOT, 1, [], [2, 3])
+        return await pages(connection, SNAPSHOT_OF_ONE, 1, None, [2, 3])
     finally:
         await connection.close()
 

@@ -1,7 +1,8 @@
 -- Purpose: all that a batch of popup requests needs, in one snapshot. The first row holds what all
 --   share: catalog version, tick, watermarks, log position; then a row for each user asked for, in
 --   order, with the counts and the lists.
--- Parameters: $1 bigint, the instance; $2 text[], the users; $3 bigint[], other instances.
+-- Parameters: $1 bigint, the instance; $2 text[], the users; $3 bigint[], other instances. For one user
+--   api/read/snapshot.py replaces the unnest below: then $2 is text, or NULL for none, and the only row has all.
 -- Locks: none beyond ACCESS SHARE.
 -- Plan: for each user one index scan of one partition, pruned at run time; the plan is generic,
 --   since planning anew costs more than running (docs/decisions/0004). Tick and watermarks are asked for as the
