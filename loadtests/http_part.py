@@ -66,7 +66,7 @@ def _rounds(plan: Plan) -> range:
 
 
 def _curves(turns: Turns, plan: Plan, targets: Sequence[str], progress: Progress) -> tuple[Point, ...]:
-    """All targets with one connection, then all with two …; the bare handler with the long requests only."""
+    """All targets with one connection, then all with two …; the bare handler with the same requests only."""
     points = []
     for connections in plan.curve:
         with progress.step(f"{connections} connections"):

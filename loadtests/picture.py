@@ -17,7 +17,7 @@ _PANELS: Final = (
             "get": ("Tayang", "#0b6e4f"),
             "old_design_get": ("old design, SQL", "#c8553d"),
             "redis_get": ("Redis", "#588b8b"),
-            "bare_long": ("bare handler", "#999999"),
+            "bare_get": ("bare handler", "#999999"),
         },
     ),
     (
@@ -26,7 +26,7 @@ _PANELS: Final = (
             "post": ("Tayang", "#0b6e4f"),
             "old_design_post": ("old design, SQL", "#c8553d"),
             "redis_post": ("Redis", "#588b8b"),
-            "bare_long": ("bare handler (GET)", "#999999"),
+            "bare_post": ("bare handler", "#999999"),
         },
     ),
 )

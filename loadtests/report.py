@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from loadtests.campaigns import CAMPAIGNS
-from loadtests.figures import AIMS, TITLES, HttpFigures, MergeFigures, spread
+from loadtests.figures import AIMS, SAME_REQUESTS, TITLES, HttpFigures, MergeFigures, spread
 from loadtests.plan import QUICK, ROWS_A_USER, Plan
 from loadtests.tables import cpu, curves, merges, ratios, requests
 
@@ -13,9 +13,9 @@ _HTTP_NOTES: Final = """\
 - Closed loop: each connection has one request in flight, so latency and rate are two sides of one figure.
   The generator is `loadtests/generator.py`. A run with any other status than 200 (GET) or 202 (POST) is void.
 - The targets take turns, round by round; a ratio is to the bare handler of the same round.
-- The bare handler is one aiohttp route with ready-made bytes, uvloop and no access log. The aims are by its
-  rate with the shortest possible requests; the second line gives it the requests of the GET, with their query
-  strings and JWTs, and so shows what aiohttp itself takes to read those.
+- The bare handler answers with ready-made bytes, in aiohttp with uvloop and no access log. The aims are by
+  its rate with the shortest possible requests. In two more lines it is given the requests of GET and of POST,
+  with their query strings, JWTs and bodies, and so shows what aiohttp itself takes to read those.
 - GET: users in random order. Each one's JWT has been seen before, so the signature is not verified again.
   Answers are complete: counts of the replica, targeting, caps, order, signed tokens.
 - POST: one token a request, each token new, got from the API by one GET of each user beforehand. 202 comes
@@ -99,6 +99,11 @@ def _aims(http: HttpFigures) -> str:
             f"- {TITLES[target]}, at least {AIMS[target, other]:.2f} times {TITLES[other]}: {word}, "
             f"median {statistics.median(found):.3f} (from {min(found):.3f} to {max(found):.3f})."
         )
+    same = " and ".join(
+        f"{statistics.median(http.ratios(target, bare)):.3f} for {target.upper()}"
+        for target, bare in SAME_REQUESTS.items()
+    )
+    lines.append(f"- By a bare handler that is given the same requests: {same}. This is no aim.")
     return "\n".join([*lines, "", _table(ratios(http))])
 
 

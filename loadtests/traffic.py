@@ -41,9 +41,8 @@ class Population:
         while self.tokens:
             yield self._post(*self.tokens.pop())
 
-    def posts_of(self, campaigns: Sequence[int]) -> Iterator[Request]:
+    def posts_of(self, tokens: Sequence[bytes]) -> Iterator[Request]:
         """POSTs without end for a baseline, whose tokens are the campaigns' ids: any user, any campaign."""
-        tokens = [str(campaign).encode() for campaign in campaigns]
         for number in cycle(self._shuffled()):
             yield self._post(number, self._random.choice(tokens))
 

@@ -87,7 +87,7 @@ async def test_a_quick_run_measures_reports_and_stops_everything(directory: Path
 
     assert process.returncode == 0, progress.decode()
     result = json.loads(output)
-    targets = {"bare", "bare_long", "get", "post", "old_design_get", "old_design_post"}
+    targets = {"bare", "bare_get", "bare_post", "get", "post", "old_design_get", "old_design_post"}
     if available():
         targets |= {"redis_get", "redis_post"}
     assert {run["target"] for run in result["http"]["runs"]} == targets
