@@ -15,10 +15,10 @@ from aiohttp.web_request import BaseRequest
 
 from api import errors
 from api.errors import ProblemError
-from api.http.framing import Framing
+from api.http.framing import Framing, is_whole_request
 from api.http.heads import whole
 from api.http.middleware import translated
-from api.http.refusal import is_whole_request, ready_made, wants_close
+from api.http.refusal import ready_made, wants_close
 from api.http.shedder import Gate
 
 log = logging.getLogger("tayang.http")

@@ -17,10 +17,10 @@ _QUERY: Final = _ALPHANUMERIC + b"-._~!$&'()*+,;=:@/?%"
 #: RFC 9110, 5.6.2, without characters that no field's name has. And what is printable, for their values.
 _NAME: Final = _ALPHANUMERIC + b"-_"
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
-#: Fields that change where a request ends.
-_FRAMING: Final = frozenset((b"transfer-encoding", b"upgrade"))
-#: ... and what its answer has to be, or when it is due. llhttp takes Proxy-Connection for Connection.
-_UNUSUAL: Final = _FRAMING | {b"connection", b"proxy-connection", b"expect", b"origin", b"content-encoding"}
+#: Fields that change where a request ends, or when its body is sent.
+_FRAMING: Final = frozenset((b"transfer-encoding", b"upgrade", b"expect"))
+#: ... and what its answer has to be. llhttp takes Proxy-Connection for Connection.
+_UNUSUAL: Final = _FRAMING | {b"connection", b"proxy-connection", b"origin", b"content-encoding"}
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
 
 
@@ -52,6 +52,13 @@ def ordinary(data: bytes, *, head_max_bytes: int, max_fields: int) -> Ordinary |
     authorization = fields.get(b"authorization")
     sent = None if authorization is None else authorization.strip(b" ").decode()
     return Ordinary(endpoint, query.decode(), sent, body)
+
+
+def is_whole_request(data: bytes) -> bool:
+    """Whether the bytes are one HTTP/1.1 request from its beginning to its end, so that it can be refused."""
+    head, end, body = data.partition(_END)
+    line = head.partition(b"\r\n")[0]
+    return bool(end) and line.endswith(b" HTTP/1.1") and _body_bytes(head) == len(body)
 
 
 class Framing:

@@ -32,28 +32,6 @@ def problem(code: Code, detail: str) -> dict[str, str | int]:
     }
 
 
-def is_whole_request(data: bytes) -> bool:
-    """Whether the bytes are one request from its beginning to its end, beyond any doubt.
-
-    So that it can be answered without the parser. Whatever is unusual is left to the parser: two readings
-    of where a request ends are how requests are smuggled.
-    """
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return False
-    head = data[: end + 2].lower()
-    if b"transfer-encoding" in head or b"\r\nexpect:" in head or b" http/1.1\r\n" not in head:
-        return False
-    named = head.count(b"content-length")
-    if named == 0:
-        return len(data) == end + 4
-    at = head.find(b"\r\ncontent-length:")
-    if named > 1 or at < 0:
-        return False
-    length = head[at + 17 : head.index(b"\r\n", at + 2)].strip(b" ")
-    return length.isdigit() and len(data) == end + 4 + int(length)
-
-
 def wants_close(data: bytes) -> bool:
     """Whether a whole request asks for the end of its connection."""
     return b"\r\nconnection: close\r\n" in data[: data.find(b"\r\n\r\n") + 2].lower()

@@ -10,7 +10,7 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.http.framing import Framing, Ordinary, ordinary
+from api.http.framing import Framing, Ordinary, is_whole_request, ordinary
 
 GET = b"GET /v1/popups?placement=home HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer x\r\n\r\n"
 POST = b"POST /v1/impressions HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}"
@@ -87,6 +87,45 @@ def test_an_ordinary_request(data: bytes, request_: Ordinary) -> None:
 )
 def test_what_is_left_to_the_parser(data: bytes) -> None:
     assert read(data) is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GET,
+        POST,
+        POST.replace(b"Content-Length: 2", b"content-length:2"),
+        GET.replace(b"Host: test", b"Host: test\r\nContent-Length: 0"),
+    ],
+)
+def test_a_whole_request_may_be_refused(request_: bytes) -> None:
+    assert is_whole_request(request_)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        GET[:-2],
+        GET + b"G",
+        GET + GET,
+        POST[:-1],
+        POST + b"G",
+        POST.replace(b": 2", b": 3"),
+        POST.replace(b": 2", b": +2"),
+        POST.replace(b": 2", b": 2, 2"),
+        POST.replace(b"Length: 2", b"Length : 2"),
+        POST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nContent-Length: 2"),
+        POST.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+        POST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"),
+        POST.replace(b"Content-Length: 2", b"Content-Length: 2\r\nExpect: 100-continue"),
+        POST.replace(b"Content-Length: 2", b"X: \r\n Content-Length: 2"),
+        GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        GET.replace(b"\r\n", b"\n"),
+    ],
+)
+def test_what_the_parser_has_to_refuse(data: bytes) -> None:
+    assert not is_whole_request(data)
 
 
 #: Half of the requests are made of these, of which most are read here; the others have an odd piece or two.
