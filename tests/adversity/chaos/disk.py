@@ -8,6 +8,7 @@ more: to limit an account's processes it becomes that account, since it may lack
 import os
 import subprocess
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]
@@ -63,20 +64,26 @@ def fill_for(node: Node, application: str, seconds: float) -> int:
 
 
 def _limit(processes: list[Any], size: str) -> None:
-    """The soft limit only: it may be raised again by whoever runs the server."""
+    """The soft limit only: it may be raised again by whoever runs the server. Who has gone needs none."""
     for process in processes:
-        if process.is_running():
-            root = os.geteuid() == 0
-            done = subprocess.run(
-                ("prlimit", "--pid", str(process.pid), f"--fsize={size}:"),
-                user=process.uids().real if root else None,
-                group=process.gids().real if root else None,
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=_COMMAND_SECONDS,
-            )
-            assert done.returncode == 0 or not process.is_running(), done.stderr
+        with suppress(psutil.NoSuchProcess):
+            _limit_one(process, size)
+
+
+def _limit_one(process: Any, size: str) -> None:
+    if not process.is_running():
+        return
+    root = os.geteuid() == 0
+    done = subprocess.run(
+        ("prlimit", "--pid", str(process.pid), f"--fsize={size}:"),
+        user=process.uids().real if root else None,
+        group=process.gids().real if root else None,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_SECONDS,
+    )
+    assert done.returncode == 0 or not process.is_running(), done.stderr
 
 
 def _answers(node: Node) -> bool:
