@@ -68,7 +68,9 @@ class DirectAnswers:
 
     def take(self, connection: Connection, data: bytes) -> bool:
         """Whether the request goes this way: then the connection gets its answer, perhaps at once."""
-        request = ordinary(data, head_max_bytes=self._head_max_bytes, max_fields=self._max_fields)
+        request = ordinary(
+            data, self._handlers, head_max_bytes=self._head_max_bytes, max_fields=self._max_fields
+        )
         if request is None or len(request.body) > self._body_max_bytes:
             return False
         endpoint, query, authorization, body = request

@@ -6,11 +6,10 @@ are how requests are smuggled, so nothing is guessed: of a field that comes twic
 unusual character `ordinary` says None, and `Framing` that it has lost its place. Then the parser decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 _END: Final = b"\r\n\r\n"
-_ENDPOINTS: Final = frozenset((b"GET /v1/popups", b"POST /v1/impressions", b"POST /v1/interactions"))
 _ALPHANUMERIC: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 #: RFC 3986, 3.4: what may stand in a query.
 _QUERY: Final = _ALPHANUMERIC + b"-._~!$&'()*+,;=:@/?%"
@@ -22,6 +21,8 @@ _FRAMING: Final = frozenset((b"transfer-encoding", b"upgrade", b"expect"))
 #: ... and what its answer has to be. llhttp takes Proxy-Connection for Connection.
 _UNUSUAL: Final = _FRAMING | {b"connection", b"proxy-connection", b"origin", b"content-encoding"}
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
+#: More than any body's length has. Python refuses to read thousands of them.
+_LENGTH_MAX_DIGITS: Final = 18
 
 
 class Ordinary(NamedTuple):
@@ -33,15 +34,20 @@ class Ordinary(NamedTuple):
     body: bytes
 
 
-def ordinary(data: bytes, *, head_max_bytes: int, max_fields: int) -> Ordinary | None:
-    """The one request that `data` is from its beginning to its end; None: it is not, or not beyond doubt."""
+def ordinary(
+    data: bytes, endpoints: Collection[bytes], *, head_max_bytes: int, max_fields: int
+) -> Ordinary | None:
+    """The one request of these endpoints that `data` is, from its beginning to its end.
+
+    None: it is not, or not beyond doubt.
+    """
     head, end, body = data.partition(_END)
     if not end or len(head) > head_max_bytes:
         return None
     line, *lines = head.split(b"\r\n")
     target, _, version = line.rpartition(b" ")
     endpoint, _, query = target.partition(b"?")
-    if endpoint not in _ENDPOINTS or version != b"HTTP/1.1" or query.translate(None, _QUERY):
+    if endpoint not in endpoints or version != b"HTTP/1.1" or query.translate(None, _QUERY):
         return None
     fields = _fields(lines)
     if fields is None or len(fields) > max_fields or b"host" not in fields or not _UNUSUAL.isdisjoint(fields):
@@ -100,7 +106,7 @@ def _body_bytes(head: bytes) -> int | None:
     if fields is None or not _FRAMING.isdisjoint(fields):
         return None
     length = fields.get(b"content-length", b"0").strip(b" ")
-    return int(length) if length.isdigit() else None
+    return int(length) if length.isdigit() and len(length) <= _LENGTH_MAX_DIGITS else None
 
 
 def _fields(lines: list[bytes]) -> Mapping[bytes, bytes] | None:

@@ -85,6 +85,7 @@ USUAL = {
     "only the head": Case("HEAD /v1/popups?placement=home"),
     "a coded body": Case(POST, {**ANI, "Content-Encoding": "br"}, body=b"{}"),
     "no number": Case(POST, {**ANI, "Content-Length": "x"}),
+    "no length of anything": Case(POST, {**ANI, "Content-Length": "9" * 5000}),
 }
 
 
