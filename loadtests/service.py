@@ -34,9 +34,10 @@ class BenchError(Exception):
 class Service:
     """Context manager: a fresh embedded primary and replica, api workers, maintenance; gone at the end."""
 
-    def __init__(self, workers: int = 1, *, shared_buffers_mib: int = 256) -> None:
+    def __init__(self, workers: int = 1, *, shared_buffers_mib: int | None = None) -> None:
         self._workers = workers
-        self._shared_buffers_mib = shared_buffers_mib
+        memory = {"TAYANG_EMBEDDED_SHARED_BUFFERS_MIB": str(shared_buffers_mib)}
+        self._chosen = {} if shared_buffers_mib is None else memory
         self.user_secret = secrets.token_urlsafe(32)
         self._admin_key = secrets.token_urlsafe(24)
         self._directory = Path(tempfile.mkdtemp(prefix="tayang-bench-"))
@@ -192,10 +193,10 @@ class Service:
             "TAYANG_HTTP_PORT": "0",
             "TAYANG_BACKOFFICE_PORT": "0",
             "TAYANG_WORKERS": str(self._workers),
-            "TAYANG_EMBEDDED_SHARED_BUFFERS_MIB": str(self._shared_buffers_mib),
             "TAYANG_ADMIN_KEY": self._admin_key,
             "TAYANG_USER_JWT_SECRET": self.user_secret,
             "TAYANG_USER_MAX_REQUESTS_PER_SECOND": "1e6",
+            **self._chosen,
         }
 
     def _part(self, command: str) -> int:

@@ -42,7 +42,7 @@ class Population:
             yield self._post(*self.tokens.pop())
 
     def posts_of(self, tokens: Sequence[bytes]) -> Iterator[Request]:
-        """POSTs without end for a baseline, whose tokens are the campaigns' ids: any user, any campaign."""
+        """POSTs without end for a baseline, whose tokens can be sent again: any user, any of them."""
         for number in cycle(self._shuffled()):
             yield self._post(number, self._random.choice(tokens))
 

@@ -19,7 +19,7 @@ from loadtests.progress import Progress
 from loadtests.systems import System
 from loadtests.traffic import Population, bare_gets
 
-#: As long as a popup's token for one of the generator's users.
+#: For the bare handler, which looks at none: as long as a popup's token of one of the generator's users.
 _ANY_TOKEN: Final = b"A" * 75
 _STATUS: Final = {"get": 200, "post": 202}
 #: More than any service here answers: so many tokens are there before a run that uses them up.
@@ -101,9 +101,9 @@ class Turns:
             return self.population.gets()
         if system.name == "tayang":
             return self.population.posts()
-        # The handler that reads nothing of it gets a body as long as Tayang's.
-        bare = [_ANY_TOKEN] if system.name == "bare" else None
-        return self.population.posts_of(bare or [str(campaign).encode() for campaign in self.campaigns])
+        if system.name == "bare":
+            return self.population.posts_of([_ANY_TOKEN])
+        return self.population.posts_of([str(campaign).encode() for campaign in self.campaigns])
 
     def _stock_up(self, target: str, plan: Plan) -> None:
         wanted = int((plan.warm_up_seconds + plan.measure_seconds) * _TOKENS_A_SECOND)

@@ -52,8 +52,7 @@ def variant_for(variants: Sequence[LiveVariant], user: bytes) -> LiveVariant:
         return chosen
     least = inf
     for variant in variants:
-        drawn = int.from_bytes(blake2b(variant.seed + user, digest_size=8).digest(), "big")
-        score = -log((drawn + 1) / _EVERYBODY) / variant.weight
+        score = -log((hash_of(variant.seed + user) + 1) / _EVERYBODY) / variant.weight
         if score < least:
             chosen, least = variant, score
     return chosen

@@ -24,7 +24,7 @@ _SQL: Final = Path(__file__).parent / "sql"
 SNAPSHOT: Final = (_SQL / "snapshot.sql").read_text()
 _MANY: Final = "unnest(ARRAY[NULL]::text[] || $2::text[]) WITH ORDINALITY AS u (user_id, place)"
 assert _MANY in SNAPSHOT
-#: The same for one user, $2 text, in one row: half of what the other costs is making a plan of sixteen
+#: The same for one user, $2 text, in one row: a quarter of what the other costs is making a plan of sixteen
 #: partitions ready to run; of these only two are left when the user is a parameter (docs/decisions/0042).
 SNAPSHOT_OF_ONE: Final = SNAPSHOT.replace(_MANY, "(SELECT $2::text AS user_id, 1 AS place) AS u")
 CATALOG: Final = (_SQL / "catalog.sql").read_text()
