@@ -5,7 +5,7 @@ not, and the requests are printed; 130 stopped by Ctrl-C.
 """
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import psutil  # type: ignore[import-untyped]
 import typer
@@ -13,7 +13,7 @@ import typer
 from tests.adversity.drills.stack import HOST, Stack, running_stack
 from tests.adversity.ground import own_cluster
 from tests.adversity.mutations.play import Tally, play
-from tests.adversity.mutations.scene import good_requests
+from tests.adversity.mutations.scene import SETTINGS, good_requests
 from tests.oracle.progress import Display
 from tests.support.directories import servers_directory
 
@@ -22,7 +22,6 @@ _SHOWN: Final = 20
 _MIB: Final = 2**20
 #: A worker that keeps some of 10,000 requests would be above it; bodies and what is inflated come and go.
 GROWTH_MAX_BYTES: Final = 64 * _MIB
-_SETTINGS: Final[dict[str, Any]] = {"head_timeout_seconds": 1.0, "body_timeout_seconds": 1.0}
 
 
 def main(
@@ -53,7 +52,7 @@ async def _run(number: int, seed: int) -> tuple[Tally, list[int]]:
     with servers_directory("tayang-mutations-") as directory, Display(number) as display:
         async with (
             own_cluster(directory) as (cluster, servers),
-            running_stack(cluster, servers, directory / "drill", workers=1, **_SETTINGS) as stack,
+            running_stack(cluster, servers, directory / "drill", workers=1, **SETTINGS) as stack,
         ):
             good = await good_requests(stack.shell.url)
             worker = _worker(stack)

@@ -1,11 +1,15 @@
 """What the requests are about: a campaign, and a popup of it."""
 
+from typing import Any, Final
+
 import aiohttp
 
 from tests.adversity.mutations.requests import CAMPAIGN, Request, requests
 from tests.support.service import ADMIN_KEY, bearer, user_jwt
 from tests.support.waiting import until
 
+#: Of the service they are sent to. A client on a busy machine may need a moment between two steps.
+SETTINGS: Final[dict[str, Any]] = {"head_timeout_seconds": 1.0, "body_timeout_seconds": 1.0}
 _ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 _PLAIN = {
     **CAMPAIGN,

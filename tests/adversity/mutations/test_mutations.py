@@ -3,14 +3,14 @@
 from tests.adversity.mutations.judge import Outcome, fault
 from tests.adversity.mutations.play import ask, play
 from tests.adversity.mutations.requests import requests
-from tests.adversity.mutations.scene import good_requests
+from tests.adversity.mutations.scene import SETTINGS, good_requests
 from tests.support.service import ServiceFactory
 
 _REQUESTS = 300
 
 
 async def test_whatever_is_sent_is_answered_in_order(start_service: ServiceFactory) -> None:
-    service = await start_service(head_timeout_seconds=0.2, body_timeout_seconds=0.2)
+    service = await start_service(**SETTINGS)
     good = await good_requests("http://{}:{}".format(*service.address))
     tally = await play(service.address, good, number=_REQUESTS, seed=1)
     assert tally.faults == []
