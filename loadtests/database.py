@@ -56,6 +56,11 @@ class Database(Sessions):
         self.checkpoint()
         self.settle()
 
+    def read_counts(self, users: Sequence[str]) -> None:
+        """On both servers: else the first requests wait for the disk, where not all fits into memory."""
+        for session in (self._primary, self._replica):
+            session.execute(_statement("read_counts"), {"users": list(users)})
+
     def fill_buffer(self, seed: float, parameters: dict[str, Any]) -> None:
         """`rows` impressions; the same `seed` draws the same users and campaigns."""
         self._primary.execute("SELECT setseed(%s)", (seed,))

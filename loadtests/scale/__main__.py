@@ -2,8 +2,8 @@
 
 `data` grows one database from size to size and measures GET, POST and merge at each. `workers` measures 1, 2
 and 4 api workers with the same data, in turns. The bare handler is measured beside them: it should cost the
-same everywhere, and so shows what is the machine's doing. Exit code 0: measured; 1: it went wrong;
-130: interrupted.
+same everywhere, and so shows what is the machine's doing. Exit code 0: measured; 1: it went wrong, and what
+was measured before that is told; 130: interrupted.
 """
 
 import argparse
@@ -48,7 +48,9 @@ def main() -> int:
     if arguments.write is not None:
         write(arguments.write, arguments.what, scale)
         progress.say(f"written: {arguments.write}")
-    return 0
+    if scale.failure:
+        progress.say(f"failed: {scale.failure}")
+    return 1 if scale.failure else 0
 
 
 def _measure(arguments: argparse.Namespace, progress: Progress) -> Scale:

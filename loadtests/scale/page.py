@@ -30,4 +30,6 @@ def generated(scale: Scale, picture: str) -> str:
     lines += ["CPU in ms a request:", "", *pages.table(cpu(scale))]
     if any(point.merges for point in scale.points):
         lines += ["Merge:", "", *pages.table(merges(scale))]
+    if scale.failure:
+        lines += [f"Not measured: {scale.failure}", ""]
     return "\n".join(lines)

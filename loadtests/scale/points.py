@@ -44,11 +44,12 @@ class ScalePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """`unit`: what `value` counts."""
+    """`unit`: what `value` counts. `failure`: why there is no point more, if there should have been one."""
 
     unit: str
     points: Sequence[ScalePoint]
     machine: dict[str, Any]
+    failure: str = ""
 
     def cost_ratio(self, target: str, point: ScalePoint) -> float:
         """CPU of a request by that of the first point."""
@@ -58,6 +59,7 @@ class Scale:
         return {
             "unit": self.unit,
             "machine": self.machine,
+            "failure": self.failure,
             "points": [asdict(point) for point in self.points],
             "cost_ratios": {
                 target: [self.cost_ratio(target, point) for point in self.points] for target in TARGETS

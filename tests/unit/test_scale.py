@@ -1,12 +1,13 @@
 """docs/scale.md is made by the commands that it names."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loadtests.figures import HttpRun
-from loadtests.scale.page import write
+from loadtests.scale.page import generated, write
 from loadtests.scale.points import TARGETS, Scale, ScalePoint
 from loadtests.service import BenchError
 
@@ -61,6 +62,13 @@ def test_a_page_is_filled_in_and_what_people_wrote_stays(tmp_path: Path) -> None
     assert "| 10,000 | 8,000 | 2.00 | 1.25 | 8,000 | 2.00 | 1.25 | 8,000 | 2.00 | 1.25 |" in once
     assert "](scale-data.svg)" in once
     assert (page.parent / "scale-data.svg").read_text().startswith("<?xml")
+
+
+def test_what_was_measured_before_a_failure_is_kept_and_the_failure_told() -> None:
+    failed = replace(SCALE, failure="50,000,000 rows: the disk is full")
+    assert "| 10,000 | 8,000 |" in generated(failed, "scale-data.svg")
+    assert "Not measured: 50,000,000 rows: the disk is full" in generated(failed, "scale-data.svg")
+    assert "Not measured" not in generated(SCALE, "scale-data.svg")
 
 
 def test_a_page_without_markers_is_left_as_it_is(tmp_path: Path) -> None:
