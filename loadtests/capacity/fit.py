@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from loadtests.capacity.model import Cost, Kind, Merge, Model, Storage, first_touches
-from loadtests.capacity.points import Load, Measured, Merged, Point
+from loadtests.capacity.points import MIXED_GET_SHARE, Load, Measured, Merged, Point
 from loadtests.capacity.readings import PARTS
 from loadtests.service import BenchError
 
@@ -20,8 +20,10 @@ POSTS: Final = tuple(Load(workers=1, connections=count, get_share=0.0) for count
 SHARED: Final = Load(workers=2, connections=64, get_share=1.0)
 #: ... and hear of each other's events.
 HEARD: Final = Load(workers=2, connections=64, get_share=0.0)
+#: GETs of rows that are being changed.
+AMID: Final = Load(workers=1, connections=4, get_share=MIXED_GET_SHARE)
 #: All that is looked at, and of the merges the first after a checkpoint and the same again.
-FITTED: Final = (IDLE, *GETS, *POSTS, SHARED, HEARD)
+FITTED: Final = (IDLE, *GETS, *POSTS, AMID, SHARED, HEARD)
 FITTED_MERGES: Final = ("first after a checkpoint", "the same users again")
 
 #: Parts that a batch of GETs costs something, and one of events; the others cost by the row, or nothing.
@@ -42,12 +44,14 @@ def fit(measured: Measured) -> Model:
         idle=idle.cpu,
         shared=1.0,
         heard={},
+        amid=0.0,
         idle_syncs=idle.syncs,
         merge=_merge(measured, idle),
         storage=_storage(measured),
     )
     model = replace(model, shared=_shared(model, idle, measured.best(SHARED)))
-    return replace(model, heard=_heard(model, idle, measured.best(HEARD)))
+    model = replace(model, heard=_heard(model, idle, measured.best(HEARD)))
+    return replace(model, amid=_amid(model, idle, measured.best(AMID)))
 
 
 class _Idle:
@@ -140,6 +144,13 @@ def _heard(model: Model, idle: _Idle, point: Point) -> dict[str, float]:
         return max(0.0, heard) / (point.load.workers - 1)
 
     return {part: more(part) for part in _HEARING}
+
+
+def _amid(model: Model, idle: _Idle, point: Point) -> float:
+    share = point.load.get_share
+    gets = share * point.requests
+    batch = gets / (point.used.read_batches - idle.batches * point.used.seconds)
+    return max(0.0, idle.request("readers", point) / share - model.get.cpu["readers"].of_one(batch))
 
 
 def _merge(measured: Measured, idle: _Idle) -> Merge:

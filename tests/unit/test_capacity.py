@@ -35,6 +35,8 @@ POST = {
     "replica_rest": (1.0, 0.0),
 }
 HEARD = {"api": 20.0, "primary_rest": 3.0}
+#: µs more of a GET while events come.
+AMID = {"readers": 15.0}
 IDLE = {"api": 0.02, "readers": 0.01, "merge": 0.02, "primary_rest": 0.01, "maintenance": 0.01}
 MERGES_A_SECOND, SYNCS_A_MERGE, IDLE_SYNCS = 4.0, 2.0, 3.0
 WAL_A_ROW, WAL_A_MERGE, IMAGE = 600.0, 4_000.0, 6_000.0
@@ -50,6 +52,7 @@ def test_the_fit_finds_what_the_figures_were_made_from() -> None:
         assert kind.share_in_batch == pytest.approx(0.5)
     assert model.shared == pytest.approx(1.0)
     assert {part: 1e6 * seconds for part, seconds in model.heard.items()} == pytest.approx(HEARD)
+    assert 1e6 * model.amid == pytest.approx(AMID["readers"])
     assert model.merge.wal_bytes_a_row == pytest.approx(WAL_A_ROW)
     assert model.merge.wal_bytes_a_merge == pytest.approx(WAL_A_MERGE)
     assert model.merge.image_bytes == pytest.approx(IMAGE)
@@ -216,7 +219,7 @@ def test_replicas_share_the_reading_and_each_replays_everything() -> None:
     few, many = plan(tps=10_000), plan(tps=100_000)
 
     assert few.replicas == 1
-    reading = 55_000 * (40e-6 + 160e-6 / many.worker.read_batch) + 0.01 * many.workers
+    reading = 55_000 * (40e-6 + 15e-6 + 160e-6 / many.worker.read_batch) + 0.01 * many.workers
     replaying = 45_000 * 5e-6
     assert many.replicas * (0.6 * 16 - replaying) >= reading > (many.replicas - 1) * (0.6 * 16 - replaying)
     assert many.replica_cores == pytest.approx((reading / many.replicas + replaying) / 0.6)
@@ -291,6 +294,7 @@ SEEN = (
     Load(workers=1, connections=64, get_share=1.0),
     Load(workers=1, connections=4, get_share=0.0),
     Load(workers=1, connections=64, get_share=0.0),
+    Load(workers=1, connections=4, get_share=0.55),
     Load(workers=2, connections=64, get_share=1.0),
     Load(workers=2, connections=64, get_share=0.0),
 )
@@ -341,7 +345,7 @@ def _point(load: Load, slower: float) -> Point:
         part: slower
         * 1e-6
         * (
-            gets * GET.get(part, (0, 0))[0]
+            gets * (GET.get(part, (0, 0))[0] + (AMID.get(part, 0) if rows else 0))
             + batches * GET.get(part, (0, 0))[1]
             + rows * (POST.get(part, (0, 0))[0] + (load.workers - 1) * HEARD.get(part, 0))
             + copies * POST.get(part, (0, 0))[1]
