@@ -36,8 +36,9 @@ class Service:
 
     def __init__(self, workers: int = 1, *, shared_buffers_mib: int | None = None) -> None:
         self._workers = workers
-        memory = {"TAYANG_EMBEDDED_SHARED_BUFFERS_MIB": str(shared_buffers_mib)}
-        self._chosen = {} if shared_buffers_mib is None else memory
+        self._chosen: dict[str, str] = {}
+        if shared_buffers_mib is not None:
+            self._chosen["TAYANG_EMBEDDED_SHARED_BUFFERS_MIB"] = str(shared_buffers_mib)
         self.user_secret = secrets.token_urlsafe(32)
         self._admin_key = secrets.token_urlsafe(24)
         self._directory = Path(tempfile.mkdtemp(prefix="tayang-bench-"))

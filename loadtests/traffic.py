@@ -17,13 +17,14 @@ _SEED: Final = 7
 class Population:
     """`count` users with JWTs, each `step`-th of those who are counted.
 
-    `tokens` are the popups that were served to them and not yet confirmed.
+    `users` are their ids; `tokens` are the popups that were served to them and not yet confirmed.
     """
 
     def __init__(self, count: int, secret: str, address: tuple[str, int], *, step: int = 1) -> None:
         self._host = f"{address[0]}:{address[1]}".encode()
         mint = Mint(secret, int(time.time()))
-        self._jwts = [mint.jwt(user_id(step * number)).encode() for number in range(count)]
+        self.users = [user_id(step * number) for number in range(count)]
+        self._jwts = [mint.jwt(user).encode() for user in self.users]
         self._random = random.Random(_SEED)
         self.tokens: list[tuple[int, bytes]] = []
         self.served = 0

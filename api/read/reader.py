@@ -56,7 +56,7 @@ class ReaderStats:
 
 
 class Reader:
-    """`servers` in order of preference. `run()` is one task."""
+    """`servers` in order of preference. `run()` is one task, with its heartbeat in another."""
 
     def __init__(
         self,

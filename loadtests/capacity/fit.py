@@ -44,7 +44,7 @@ def fit(measured: Measured) -> Model:
         idle=idle.cpu,
         shared=1.0,
         heard={},
-        amid=0.0,
+        amid={},
         idle_syncs=idle.syncs,
         merge=_merge(measured, idle),
         storage=_storage(measured),
@@ -71,6 +71,10 @@ class _Idle:
         workers = point.load.workers if part in ("api", "readers") else 1
         return (point.used.cpu[part] - workers * self.cpu[part] * point.used.seconds) / point.requests
 
+    def loaded_reads(self, point: Point) -> float:
+        """Batches with somebody in them: each worker reads now and then though nobody asks."""
+        return point.used.read_batches - point.load.workers * self.batches * point.used.seconds
+
     def loaded_merges(self, point: Point) -> float:
         """Those that found rows: an idle service merges as well, but seldom."""
         return point.used.merges - self.merges * (point.used.seconds - point.elapsed_seconds)
@@ -91,10 +95,7 @@ def _kind(idle: _Idle, name: str, measured: Measured, loads: Sequence[Load]) -> 
     points = [measured.best(load) for load in loads]
     busy_max = max(idle.busiest(point) for point in measured.of(loads[-1]))
 
-    def read_batches(point: Point) -> float:
-        return point.used.read_batches - idle.batches * point.used.seconds
-
-    batches = read_batches if name == "get" else _copies
+    batches = idle.loaded_reads if name == "get" else _copies
     cpu = {part: _cost(idle, part, points, batches) for part in _BATCHED[name]}
     if name == "post":
         cpu |= {part: Cost(each=max(0.0, idle.request(part, points[-1])), batch=0.0) for part in _BY_ROW}
@@ -129,8 +130,7 @@ def _delay(kind: Kind, rate: float) -> float:
 
 
 def _shared(model: Model, idle: _Idle, point: Point) -> float:
-    batches = point.used.read_batches - idle.batches * point.load.workers * point.used.seconds
-    alone = model.cpu_of("api", 1.0, point.requests / batches, 1.0)
+    alone = model.cpu_of("api", 1.0, point.requests / idle.loaded_reads(point), 1.0)
     return max(1.0, idle.request("api", point) / alone) if alone else 1.0
 
 
@@ -146,11 +146,11 @@ def _heard(model: Model, idle: _Idle, point: Point) -> dict[str, float]:
     return {part: more(part) for part in _HEARING}
 
 
-def _amid(model: Model, idle: _Idle, point: Point) -> float:
+def _amid(model: Model, idle: _Idle, point: Point) -> dict[str, float]:
     share = point.load.get_share
-    gets = share * point.requests
-    batch = gets / (point.used.read_batches - idle.batches * point.used.seconds)
-    return max(0.0, idle.request("readers", point) / share - model.get.cpu["readers"].of_one(batch))
+    batch = share * point.requests / idle.loaded_reads(point)
+    alone = model.get.cpu["readers"].of_one(batch)
+    return {"readers": max(0.0, idle.request("readers", point) / share - alone)}
 
 
 def _merge(measured: Measured, idle: _Idle) -> Merge:

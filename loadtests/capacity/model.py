@@ -76,7 +76,7 @@ class Model:
 
     `shared`: CPU time of an api worker without a core of its own, by that of one with.
     `heard`: CPU seconds by part of an event for each other worker, which it is announced to.
-    `amid`: CPU seconds more of a GET at the readers while events come: the rows that it visits have changed.
+    `amid`: CPU seconds more by part of a GET while events come: the rows that it visits have just changed.
     """
 
     get: Kind
@@ -84,7 +84,7 @@ class Model:
     idle: Mapping[str, float]
     shared: float
     heard: Mapping[str, float]
-    amid: float
+    amid: Mapping[str, float]
     idle_syncs: float
     merge: Merge
     storage: Storage
@@ -98,8 +98,8 @@ class Model:
         """
         get, post = self.get.cpu.get(part), self.post.cpu.get(part)
         of_get = get.of_one(read_batch) if get else 0.0
-        if part == "readers" and get_share < 1:
-            of_get += self.amid
+        if get_share < 1:
+            of_get += self.amid.get(part, 0.0)
         of_post = (post.of_one(copy_batch) if post else 0.0) + others * self.heard.get(part, 0.0)
         return get_share * of_get + (1 - get_share) * of_post
 

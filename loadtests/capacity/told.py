@@ -62,7 +62,10 @@ def parameters(model: Model) -> Rows:
         [f"{part}, CPU of an event for each other worker", _cost(seconds, 0.0)]
         for part, seconds in model.heard.items()
     ]
-    rows.append(["readers, CPU of a GET more while events come", _cost(model.amid, 0.0)])
+    rows += [
+        [f"{part}, CPU of a GET more while events come", _cost(seconds, 0.0)]
+        for part, seconds in model.amid.items()
+    ]
     rows.append(["api's CPU without a core of its own", f"{model.shared:.2f} times as much"])
     merge, storage = model.merge, model.storage
     rows += [[f"idle service: {part}", f"{value:.2%} of a core"] for part, value in model.idle.items()

@@ -21,12 +21,11 @@ from loadtests.progress import Progress
 from loadtests.scale.points import TARGETS, Scale, ScalePoint
 from loadtests.scale.rounds import rounds
 from loadtests.service import BenchError, Service
-from loadtests.traffic import user_id
 
 #: Counts on primary and replica, their WAL, and room for the log.
 _DISK_BYTES_A_ROW: Final = 900
-#: Who asks: so many of all users, evenly spread over the table. As many at each size: what a process
-#: remembers of those who ask is the same, and only the tables grow.
+#: Who asks: so many of all users, evenly spread over the table, or all if there are fewer. As many at each
+#: size: what a process remembers of those who ask is the same, and only the tables grow.
 _ASKING: Final = 10_000
 _SEED_USERS: Final = 50_000
 
@@ -76,8 +75,6 @@ def _point(
 ) -> ScalePoint:
     asking = min(plan.merge_users, _ASKING)
     step = plan.merge_users // asking
-    with progress.step(f"the counts of the {asking:,} users who will ask"):
-        database.read_counts([user_id(step * number) for number in range(asking)])
     runs = rounds(replace(plan, users=asking), service, database, TARGETS, progress, step=step, pinned=True)
     # Fewer rows than users: as many impressions of a user within a merge at each size.
     merge_plan = replace(plan, merge_rows=min(plan.merge_rows, plan.merge_users))

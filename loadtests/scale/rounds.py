@@ -34,6 +34,7 @@ def rounds(
     with ExitStack() as stack:
         with progress.step(f"JWTs of {plan.users:,} users, and a GET of each"):
             population = Population(plan.users, service.user_secret, service.address, step=step)
+            database.read_counts(population.users)
 
             def harvest() -> None:
                 population.served = 0

@@ -52,7 +52,7 @@ def test_the_fit_finds_what_the_figures_were_made_from() -> None:
         assert kind.share_in_batch == pytest.approx(0.5)
     assert model.shared == pytest.approx(1.0)
     assert {part: 1e6 * seconds for part, seconds in model.heard.items()} == pytest.approx(HEARD)
-    assert 1e6 * model.amid == pytest.approx(AMID["readers"])
+    assert {part: 1e6 * seconds for part, seconds in model.amid.items()} == pytest.approx(AMID)
     assert model.merge.wal_bytes_a_row == pytest.approx(WAL_A_ROW)
     assert model.merge.wal_bytes_a_merge == pytest.approx(WAL_A_MERGE)
     assert model.merge.image_bytes == pytest.approx(IMAGE)

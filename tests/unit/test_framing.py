@@ -16,9 +16,7 @@ GET = b"GET /v1/popups?placement=home HTTP/1.1\r\nHost: test\r\nAuthorization: B
 POST = b"POST /v1/impressions HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\n{}"
 HEAD_MAX_BYTES = 1000
 ENDPOINTS = (b"GET /v1/popups", b"POST /v1/impressions", b"POST /v1/interactions")
-
-
-#: Nor are these ordinary.
+#: Not one whole request, so not an ordinary one either.
 NOT_WHOLE = [
     b"",
     GET[:-2],
